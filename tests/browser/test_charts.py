@@ -258,7 +258,7 @@ def test_a_page_without_charts_says_why(page: Any, runs: Path) -> None:
     page.drawn("learning")
     assert not page.all("#empty")
     page.one("#find").send_keys("nothing like it")
-    page.until(lambda: "No metric fits" in page.text("#empty"))
+    page.until(lambda: "No metric matches" in page.text("#empty"))
     page.press(Keys.ESCAPE, on=page.one("#find"))
     page.until(lambda: not page.all("#empty"))
     page.one(".run[aria-pressed=true]").click()
@@ -375,11 +375,11 @@ def test_keys_are_added_and_normalised(page: Any, runs: Path) -> None:
         """const field = [...document.querySelectorAll('[data-card="stats/small"] .line input')].at(-1);
         field.value = 'nothing'; field.dispatchEvent(new Event('change'));"""
     )
-    page.until(lambda: page.text('[data-card="stats/small"] .note') == "no run that is shown has nothing")
+    page.until(lambda: page.text('[data-card="stats/small"] .note') == "none of the shown runs has nothing")
     width = page.one('[data-card="stats/small"] canvas').get_attribute("width")
     page.resize(1200, 1000)
     page.until(lambda: page.one('[data-card="stats/small"] canvas').get_attribute("width") != width)
-    assert page.text('[data-card="stats/small"] .note') == "no run that is shown has nothing"  # drawn again
+    assert page.text('[data-card="stats/small"] .note') == "none of the shown runs has nothing"  # drawn again
     page.until(lambda: page.ink("stats/small"))
     plain = page.ink("stats/small")
     page.choose("stats/small", "Normalised")

@@ -274,7 +274,7 @@ def test_ranges_and_all_that_fit(page: Any, runs: Path) -> None:
     ActionChains(page.driver).key_down(Keys.SHIFT).click(page.one(row.format(6))).key_up(Keys.SHIFT).perform()
     page.until(lambda: len(page.all("#table .row[aria-selected=true]")) == 6)
     type_filter(page, "algo:sac")
-    page.until(lambda: "45 that fit" in page.text(".select-all"))
+    page.until(lambda: "45 that match" in page.text(".select-all"))
     page.one(".select-all").click()
     page.until(lambda: "45 shown" in page.text("#table .tools"))
     dots = "return [...document.querySelectorAll('#table .row[aria-selected=true] .dot')]"

@@ -123,7 +123,7 @@ def test_new_columns_come_into_all_parts(folder: Path, tmp_path: Path) -> None:
     assert set(found["step"].to_list()) >= {"0", "40", "1.5", '"first"'}
     (folder / "ppo" / "0.flog").unlink()
     make_run(folder / "td3" / "2.flog", {"algo": "td3"}, [{"step": 1, "reward": [1]}])
-    with pytest.raises(CodecError, match=r"the logs of 1 runs that .* are gone, such as ppo/0\.flog"):
+    with pytest.raises(CodecError, match=r"the logs of 1 runs are gone, such as ppo/0\.flog"):
         trainlog.runs(folder).to_parquet(target, partition_by="algo")
 
 
@@ -172,7 +172,7 @@ def test_what_reads_back_otherwise_is_not_said_to_be_there(
         return pa.compute.add(array, 1e-9) if str(wanted) == "double" else array
 
     monkeypatch.setattr(fragments, "_array", wrong)
-    with pytest.raises(LogWriteError, match="reads back as something else in 'reward'"):
+    with pytest.raises(LogWriteError, match="read back differently from the log in 'reward'"):
         trainlog.runs(folder).to_parquet(tmp_path / "all")
     assert not list((tmp_path / "all").rglob("*.parquet"))
 

@@ -135,7 +135,7 @@ def test_notes_of_a_folder(tmp_path: Path) -> None:
     other.keep_view("best", "sort=-reward")
     notes.annotate("a.flog", {"name": "", "tags": []})  # keeps what the other one wrote
     assert (notes.runs, notes.views) == ({}, {"best": "sort=-reward"})
-    with pytest.raises(ValueError, match="a view has a name"):
+    with pytest.raises(ValueError, match="a view needs a name"):
         notes.keep_view("  ", "x")
     with pytest.raises(LogWriteError, match="read-only"):
         Notes(tmp_path, read_only=True).keep_view("a", "b")

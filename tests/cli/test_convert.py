@@ -115,7 +115,7 @@ def test_a_malformed_descriptor_is_noted(tmp_path: Path) -> None:
         (["a.simion.log", "there.flog"], "there is a file already"),
         (["a.simion.log", "a.simion.log.bin", "b.flog"], "2 logs cannot become one file"),
         (["a.simion.log", "a.simion.log.bin", "--out", "x"], "would both become"),
-        (["there.flog", "--out", "x"], "is a .flog file already"),
+        (["there.flog", "--out", "x"], "is already a .flog file"),
         (["a.simion.log", "--out", "x", "--to", "nope"], "no codec called 'nope'"),
         (["a.simion.log", "x.flog", "--jobs", "0"], "--jobs"),
         (["a.simion.log", "there.flog/x.flog"], "there.flog"),

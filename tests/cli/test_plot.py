@@ -77,7 +77,7 @@ def test_an_animation(logs: list[Path], tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["-y", "rewrad"], "no log has the metric 'rewrad'; near it: reward"),
-        (["--size", "big"], "'big' is no size; write it like 960x540"),
+        (["--size", "big"], "'big' is not a size; write it like 960x540"),
         (["--format", "svg,tiff"], "there is no format 'tiff'; there are svg, png, pdf, gif"),
         (["--by", "nothing"], "the metadata of 0 has no 'nothing'; it has creature, task, seed"),
         (["--smooth", "2.5"], "smoothing takes a whole number of values"),

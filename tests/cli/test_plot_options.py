@@ -62,10 +62,10 @@ def test_outlines_need_no_font(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["--ylim", "3,1"], "the lower limit comes first"),
-        (["--ylim", "a"], "are no limits"),
-        (["--label", "a"], "is no pair"),
+        (["--ylim", "a"], "are not limits"),
+        (["--label", "a"], "is not a pair"),
         (["--color", "a=nothing"], "is not a colour"),
-        (["--color", "algo", "--color", "seed"], "the color of one key of the metadata, not of algo and seed"),
+        (["--color", "algo", "--color", "seed"], "are colored by one metadata key, not by algo and seed"),
         (["--format", "eps"], "there is no format"),
     ],
 )

@@ -93,13 +93,13 @@ def test_list_counts_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert code == 0
     assert len(out.splitlines()) == 7
     assert "ppo/0.flog: " in err
-    assert "bytes that are no record" in err
+    assert "bytes that are not a record" in err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["list", "{}", "--filter", "lr="], "column 4: a value is missing behind '='"),
+        (["list", "{}", "--filter", "lr="], "column 4: a value is missing after '='"),
         (["list", "{}", "--filter", "sede=1"], "no run has the key 'sede'; near it: seed"),
         (["list", "{}", "--columns", "run,rewrad"], "no run has the key 'rewrad'; near it: reward"),
         (["list", "{}", "--sort", "-rewrad"], "no run has the key 'rewrad'; near it: reward"),
@@ -107,7 +107,7 @@ def test_list_counts_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["list", "{}/empty"], "there are no logs in this folder"),
         (["compare", "{}", "--metrics", "rewrad"], "no run has the key 'last/rewrad'; near it: reward"),
         (["compare", "{}", "--by", "sede"], "no run has the key 'sede'"),
-        (["compare", "{}", "--filter", "algo:td3"], "no run fits this filter"),
+        (["compare", "{}", "--filter", "algo:td3"], "no run matches this filter"),
         (["compact", "{}", "{}", "--by", "algo"], "this folder holds other files"),
         (["compact", "{}/ppo/0.flog", "--by", "algo"], "--filter and --by are for a tree"),
         (["compact", "{}", "{}/all", "--kinds", "statistics"], "is not a kind of frame"),
@@ -183,7 +183,7 @@ def test_compact_of_a_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     code, out, err = run(capsys, "compact", tmp_path / "runs", tmp_path / "all", "--by", "algo", "--filter", "seed<2")
     assert (code, err) == (0, "")
     assert "stats of 4 runs" in out
-    assert "4 written (20 rows) and compared with their logs, which are kept; 0 as before" in out
+    assert "4 written (20 rows) and compared with their logs, which are kept; 0 unchanged" in out
     code, out, _ = run(capsys, "compact", tmp_path / "runs", tmp_path / "all", "--by", "algo")
     assert "2 written (10 rows)" in out
     damage(tmp_path / "runs" / "ppo" / "0.flog")

@@ -57,7 +57,7 @@ def test_the_log_of_a_disk_that_filled_up(full_disk: Path, tmp_path: Path, capsy
     assert code == 3
     assert out.splitlines() == [
         f"{target}: kept 173 stats",
-        "  lost 4 creature, 1 stats, 1 event: 78 bytes that are no whole frame",
+        "  lost 4 creature, 1 stats, 1 event: 78 bytes that are not a whole frame",
     ]
     assert full_disk.read_bytes() == before
     *frames, told = trainlog.open(target).frames(on_damage="raise")

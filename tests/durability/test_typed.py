@@ -119,7 +119,7 @@ def test_events_of_the_recorder_that_say_nothing(
 ) -> None:
     path = make([Flog.header(), *STEPS, Flog.frame(6.0, 3, {**event, "by": "trainlog"})])
     read_in_every_way(path, tmp_path)
-    assert "an event that does not hold what such an event must" in capsys.readouterr().out
+    assert "an event that lacks what such an event must have" in capsys.readouterr().out
 
 
 GATES = [

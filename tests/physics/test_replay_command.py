@@ -176,7 +176,7 @@ class TestVideo:
     @pytest.mark.parametrize(
         ("flags", "why"),
         [
-            (("--episode", 3), "--episode is last, best, all or a number from 1 to 2, not '3'"),
+            (("--episode", 3), "--episode must be last, best, all or a number from 1 to 2, not '3'"),
             (("--camera", "nose"), "the model has no camera 'nose'; there are track"),
             (("--with", "nothing"), "no frame of the episode has the key 'nothing'"),
             (("--model", "none.xml"), "there is no such model"),

@@ -147,7 +147,7 @@ def test_a_folder_that_goes_and_comes_back(serve: Callable[..., Any], runs: Path
     answers = [site.get(f"/api/v1/runs/{id}{what}") for what in ("", "/series?keys=reward", "/rows.csv", "/frame")]
     assert [answer.status for answer in answers] == [404] * 4
     kept = site.get("/api/v1/notes", token, "POST", '{"view": "v", "query": "q"}')
-    assert (kept.status, "not there" in kept.json["error"]["message"]) == (403, True)
+    assert (kept.status, "does not exist" in kept.json["error"]["message"]) == (403, True)
     runs.with_name("elsewhere").rename(runs)
     assert site.id("x.flog") == id
     assert site.run("x.flog", "series", keys="reward")["series"]["reward"]["y"] == [1]

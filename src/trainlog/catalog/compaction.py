@@ -1,4 +1,4 @@
-"""The rows of many logs as Parquet files by partitions, which any engine reads without trainlog."""
+"""The rows of many logs as partitioned Parquet files, which any engine reads without trainlog."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ __all__ = ["Compaction", "compact"]
 
 _MANIFEST: Final = "trainlog-compact.json"
 _PART: Final = re.compile(r"part-[0-9a-f]{16}\.parquet")
-_PART_BYTES: Final = 64 << 20  # of the logs in a part
-_LETTERS: Final = 255  # of the name of a folder
+_PART_BYTES: Final = 64 << 20  # total size of the logs in a part
+_LETTERS: Final = 255  # maximum length of a folder name
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -47,12 +47,12 @@ class Compaction:
 
     Attributes:
         target: the folder.
-        runs: how many runs it holds now, of each kind.
-        written: runs whose rows were written and compared with their logs.
-        kept: runs that were there already and whose logs have not changed, or are not there any more.
-        rows: of all kinds, that were written.
-        size: bytes of the Parquet files now.
-        damaged: what is wrong with which run.
+        runs: the number of runs that it holds now, by kind.
+        written: the number of runs whose rows were written and compared with their logs.
+        kept: the number of runs that were there before and whose logs are unchanged or gone.
+        rows: the number of rows of all kinds that were written.
+        size: the bytes of the Parquet files now.
+        damaged: the problems of damaged runs, by name.
 
     """
 
@@ -66,7 +66,7 @@ class Compaction:
 
 
 class _Task(NamedTuple):
-    """A part to be written: the fragment of its new rows, and the runs whose rows are taken from the old one."""
+    """A part to write: the fragment of its new rows, and the runs whose rows are taken from the old part."""
 
     path: Path
     fragment: Fragment
@@ -75,7 +75,7 @@ class _Task(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A part as it was written: the rows of each run that was read, and what is wrong with which run."""
+    """A written part: the number of rows of each run that was read, and the problems by run."""
 
     rows: dict[str, int]
     damaged: dict[str, str]
@@ -84,24 +84,24 @@ class _Part(NamedTuple):
 def compact(
     runs: Runs, target: Path, *, partition_by: str | Sequence[str] = (), kinds: Iterable[KindLike] = ("stats",)
 ) -> Compaction:
-    """Copy the rows of *runs* to Parquet files below *target*, and compare what was written with the logs.
+    """Copy the rows of *runs* to Parquet files below *target*, and compare the files with the logs.
 
-    ``target/stats/task=ant/part-….parquet`` has the columns of `Runs.table`; ``target/runs.parquet`` those of
-    `Runs.config`. Called again, it writes only what has changed: the parts of runs whose logs are new or have changed,
-    and all parts when there are other columns. Rows of runs whose logs are gone are kept. No log is changed or deleted.
+    ``target/stats/task=ant/part-….parquet`` has the columns of `Runs.table`; ``target/runs.parquet`` has
+    those of `Runs.config`. A second call writes only what has changed: the parts of runs whose logs are new or changed,
+    and all parts if the columns are different. Rows of runs whose logs are gone are kept. No log is changed or deleted.
 
     Args:
-        runs: which runs.
-        target: a folder, new or of an earlier call.
-        partition_by: keys of the metadata, or ``task`` or ``seed``: a folder for each value.
-        kinds: of frames.
+        runs: the runs to copy.
+        target: a new folder, or that of an earlier call.
+        partition_by: keys of the metadata, or ``task`` or ``seed``: one folder for each value.
+        kinds: the kinds of frames to copy.
 
     Raises:
         MissingExtra: without pyarrow.
-        LogExists: when *target* is a folder that holds something else, or was made with other partitions.
-        ExpressionError: when no run has one of *partition_by*.
-        LogWriteError: when it cannot be written, or reads back as something else than the logs hold.
-        CodecError: when columns have become others, and the logs of some of their rows are gone.
+        LogExists: if *target* is a folder that holds something else, or was created with other partitions.
+        ExpressionError: if no run has one of *partition_by*.
+        LogWriteError: if it cannot be written, or reads back different from the logs.
+        CodecError: if columns have changed incompatibly, and the logs of some of their rows are gone.
         DamagedLog: with ``on_error="raise"``, for a damaged log.
 
     """
@@ -160,7 +160,7 @@ def compact(
 
 
 def _load(target: Path, keys: list[str]) -> dict[str, Any]:
-    """What an earlier call wrote down; files that it did not come to write down are removed."""
+    """The manifest of an earlier call; files that are not in it, left by an interrupted call, are removed."""
     path = target / _MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
@@ -181,7 +181,7 @@ def _load(target: Path, keys: list[str]) -> dict[str, Any]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it is a folder of parts alone, of a call that was interrupted."""
+    """Whether it is a folder with nothing but parts, left by an interrupted call."""
     return path.is_dir() and all(
         _PART.fullmatch(one.name) or one.name.startswith(".part-") for one in path.rglob("*") if not one.is_dir()
     )
@@ -198,7 +198,7 @@ def _plan(
     folders: Sequence[str],
     done: Compaction,
 ) -> list[_Task]:
-    """The parts of *kind* that are to be written."""
+    """The parts of *kind* that must be written."""
     parts: dict[str, dict[str, str]] = known["parts"]
     place = {run: name for name, held in parts.items() for run in held}
     other = bool(parts) and known["schema"] != _text(schema)
@@ -219,8 +219,8 @@ def _plan(
         fresh.setdefault(start, []).append(member)
     if reread and (gone := [run for run in place if run not in by_run]):
         raise CodecError(
-            f"columns have become others, and the logs of {len(gone):,} runs that must be read for that are gone, "
-            f"such as {gone[0]}; choose a new folder",
+            f"the columns have changed, so that all logs must be read again, but the logs of {len(gone):,} runs are "
+            f"gone, such as {gone[0]}; choose a new folder",
             path=target,
         )
     tasks: list[_Task] = []
@@ -240,14 +240,14 @@ def _plan(
         for some in by_bytes(group, _PART_BYTES):
             digest = hashlib.sha256("\n".join(one.run for one in some).encode("utf-8", "surrogateescape")).hexdigest()
             name = f"{start.rstrip('/')}/part-{digest[:16]}.parquet"
-            if name in parts:  # the same runs, after they were elsewhere
+            if name in parts:  # the same runs, which were in another part in between
                 name = f"{start.rstrip('/')}/part-{digest[16:32]}.parquet"
             add(name, some, ())
     return tasks
 
 
 def _partitions(keys: Sequence[str], member: Member, meta: Mapping[str, Any]) -> list[Any]:
-    """The value of each key; None where the run has none."""
+    """The value of each key; None if the run has none."""
     own = {"task": member.task, "seed": member.seed}
     return [own[key] if key in own else meta.get(key) for key in keys]
 
@@ -270,7 +270,7 @@ def _text(schema: Schema) -> str:
 
 
 def _grows(before: str, schema: Schema) -> bool:
-    """Whether rows of the schema *before* are rows of this one, with gaps or as other numbers."""
+    """Whether rows of the schema *before* fit this one, with gaps or with integers as floats."""
     now = {field.name: str(field.type) for field in schema.arrow()}
     numbers = {"int64", "double"}
     for name, one in json.loads(before):
@@ -281,7 +281,7 @@ def _grows(before: str, schema: Schema) -> bool:
 
 
 def _write(task: _Task) -> _Part:
-    """Write a part, and compare it with its logs."""
+    """Write a part, and compare it with the logs."""
     pa, parquet = arrow_module(), extra("pyarrow.parquet", '"trainlog[arrow]"')
     assert task.fragment.schema is not None
     schema = task.fragment.schema.arrow()
@@ -307,7 +307,7 @@ def _write(task: _Task) -> _Part:
 
 
 def _as(pa: Any, table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
-    """Rows of an earlier schema as those of *schema*, which has all of its columns."""
+    """Rows of an earlier schema as rows of *schema*, which has all of its columns."""
     columns = [
         table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
         for field in schema
@@ -316,10 +316,10 @@ def _as(pa: Any, table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
 
 
 def _compare(back: pyarrow.Table, member: Member, task: _Task) -> None:
-    """Compare rows that were read back with the log, which is read once more.
+    """Compare rows that were read back with the log, which is read again.
 
     Raises:
-        LogWriteError: when they differ.
+        LogWriteError: if they differ.
 
     """
     assert task.fragment.schema is not None
@@ -337,7 +337,7 @@ def _compare(back: pyarrow.Table, member: Member, task: _Task) -> None:
             same = table.rows >= len(found) and _is_same(found, column.take(slice(len(found))), is_json=is_json)
         if not same:
             raise LogWriteError(
-                f"what was written of {member.run} reads back as something else in {name!r}", path=task.path
+                f"the rows of {member.run} read back differently from the log in {name!r}", path=task.path
             )
 
 
@@ -367,6 +367,6 @@ def _write_table(table: pyarrow.Table, path: Path) -> None:
 
 
 def _has_empty_map(pa: Any, one: pyarrow.DataType) -> bool:
-    """Whether values of that type have maps without any key, which Parquet cannot store."""
+    """Whether values of this type contain maps without any keys, which Parquet cannot store."""
     inner = [one.field(place).type for place in range(one.num_fields)]
     return (pa.types.is_struct(one) and not inner) or any(_has_empty_map(pa, each) for each in inner)

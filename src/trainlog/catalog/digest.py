@@ -1,4 +1,4 @@
-"""Digests of columns: the least, the greatest, the mean, the first and the last number of each metric of a log."""
+"""Digests of columns: the lowest, the highest, the mean, the first and the last number of each metric of a log."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from trainlog.table.values import number
 __all__ = ["Digest", "Metric"]
 
 _INT64: Final = 1 << 63
-_MAY_BE_NUMBER: Final = frozenset("+-.0123456789 \t\n\r\v\fnNiITF")  # first letters of text that `number` may take
-_MOST_METRICS: Final = 4096  # of a kind; in a hostile log every frame has keys of its own
+_MAY_BE_NUMBER: Final = frozenset("+-.0123456789 \t\n\r\v\fnNiITF")  # first characters of text that `number` may accept
+_MOST_METRICS: Final = 4096  # per kind; in a hostile log, every frame can have different keys
 
 
 @dataclass(slots=True)
@@ -28,11 +28,11 @@ class Metric:
     """The digest of one column.
 
     Attributes:
-        types: what its values are: letters of numpy's dtypes, with the shape of arrays, such as ``f`` or ``f8(3,)``.
-        rows: how many rows have a value.
-        first, last: of its finite numbers, and likewise
-        low, high, total: the lowest, the highest and the sum of them; NaN without any.
-        numbers: how many finite numbers there are.
+        types: the types of its values: letters of numpy dtypes, with the shape of arrays, such as ``f`` or ``f8(3,)``.
+        rows: the number of rows that have a value.
+        first, last, low, high: the first, the last, the lowest and the highest finite number; NaN if there is none.
+        total: the sum of the finite numbers.
+        numbers: the number of finite numbers.
 
     """
 
@@ -46,7 +46,7 @@ class Metric:
     numbers: int = 0
 
     def add(self, column: Column) -> None:
-        """Count the rows of *column*."""
+        """Add the rows of *column*."""
         values, state = column
         if state is not None:
             values = values[column.valid]
@@ -71,12 +71,12 @@ class Metric:
 
     @property
     def mean(self) -> float:
-        """Of its finite numbers; NaN without any."""
+        """The mean of the finite numbers; NaN if there are none."""
         return self.total / self.numbers if self.numbers else math.nan
 
     @property
     def varies(self) -> bool:
-        """Whether it has two different finite numbers."""
+        """Whether there are two different finite numbers."""
         return self.low < self.high
 
     def packed(self) -> list[Any]:
@@ -85,15 +85,15 @@ class Metric:
 
     @classmethod
     def unpacked(cls, values: Any) -> Self:
-        """The inverse of `packed`; raises TypeError or ValueError for what is none."""
+        """The inverse of `packed`; raises TypeError or ValueError for anything else."""
         types, *rest = values
         return cls(set(types), *rest)
 
 
 def _add_all(kind: str, metrics: list[Metric], values: npt.NDArray[Any]) -> None:
-    """`Metric.add` for columns of one dtype together, shape (metrics, rows): most logs are small, and have many."""
+    """`Metric.add` for columns of one dtype at once, shape (metrics, rows): most logs are small, with many columns."""
     low, high = values.min(axis=1), values.max(axis=1)
-    if kind == "f" and not np.isfinite(low + high).all():  # also where the sum alone is not finite
+    if kind == "f" and not np.isfinite(low + high).all():  # or only the sum is not finite
         for metric, one in zip(metrics, values, strict=True):
             metric.add(Column(one))
         return
@@ -112,9 +112,9 @@ def _add_all(kind: str, metrics: list[Metric], values: npt.NDArray[Any]) -> None
 
 
 def _columns_of(frames: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
-    """The values of each key, in the order of the frames that have it."""
+    """The values of each key, in the order of the frames."""
     keys = tuple(frames[0]) if frames else ()
-    if all(tuple(one) == keys for one in frames):  # nearly always, and then it takes a third of the time
+    if all(tuple(one) == keys for one in frames):  # nearly always, and three times as fast
         return dict(zip(keys, zip(*(one.values() for one in frames), strict=True), strict=True))
     columns: dict[str, list[Any]] = {}
     for one in frames:
@@ -124,7 +124,7 @@ def _columns_of(frames: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[An
 
 
 def _summary(values: Sequence[Any]) -> Metric | None:
-    """The digest of these numbers, or words; None for all else."""
+    """The digest of these numbers or texts; None for any other values."""
     types = set(map(type, values))
     if types == {str}:
         return (
@@ -135,7 +135,7 @@ def _summary(values: Sequence[Any]) -> Metric | None:
     if types not in ({float}, {int}):
         return None
     low, high = min(values), max(values)
-    if not -_INT64 <= low <= high < _INT64:  # before the sum, which fsum refuses for infinities and huge numbers
+    if not -_INT64 <= low <= high < _INT64:  # checked before the sum, as fsum rejects infinities and huge numbers
         return None
     total = math.fsum(values) if types == {float} else sum(values)
     if not math.isfinite(total):
@@ -168,7 +168,7 @@ class Digest:
     spans: dict[int, list[float]] = field(default_factory=dict)  # rows, first and last time
 
     def add(self, table: Table) -> None:
-        """Count the rows of *table*. A mean of numbers whose sum is too large for a float is infinite."""
+        """Add the rows of *table*. The mean of numbers whose sum is too large for a float is infinite."""
         with np.errstate(over="ignore", invalid="ignore"):
             self._add(table)
 
@@ -193,7 +193,7 @@ class Digest:
             _add_all(kind, [metric for metric, _ in columns], np.stack([values for _, values in columns]))
 
     def add_frames(self, kind: Kind, times: Sequence[float], frames: Sequence[Mapping[Any, Any]]) -> None:
-        """Count the frames of a small log: the same as `add` of their table, which would take most of the time."""
+        """Add the frames of a small log; the same as `add` of their table, but without building it, which is slow."""
         columns = _columns_of(frames)
         summaries = {key: _summary(values) for key, values in columns.items()}
         if len(columns) > _MOST_METRICS or None in summaries.values() or not _TEXT.issuperset(map(type, columns)):
@@ -211,7 +211,7 @@ class Digest:
 
     @classmethod
     def unpacked(cls, values: Any) -> Self:
-        """The inverse of `packed`; raises KeyError, TypeError, ValueError or AttributeError for what is none."""
+        """The inverse of `packed`; raises KeyError, TypeError, ValueError or AttributeError for anything else."""
         kinds = {
             int(kind): {key: Metric.unpacked(one) for key, one in metrics.items()}
             for kind, metrics in values["kinds"].items()

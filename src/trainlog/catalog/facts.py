@@ -1,4 +1,4 @@
-"""What the catalog keeps of a log, without any of its frames."""
+"""What the catalog stores about a log, without any of its frames."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ State = str
 """One of `trainlog.catalog.states.STATES`."""
 
 LAST: Final = "last/"
-"""What the columns of last values begin with."""
+"""The prefix of the columns of last values."""
 
 
 @dataclass(slots=True)
 class Facts:
-    """What the catalog keeps of a log.
+    """What the catalog stores about a log.
 
     Attributes:
-        files: names of its files, relative to its own folder.
-        format: name of its codec; empty for what is no log.
-        rank: of a shard; None for all else.
+        files: the names of its files, relative to its own folder.
+        format: the name of its codec; empty for a file that is not a log.
+        rank: the rank of a shard; None for anything else.
         meta: the metadata, flattened.
-        task: what the run does, by its metadata; empty where they do not say.
-        run: where it comes from, flattened, without the patch; see `trainlog.model.Header`.
-        end: how it ended by its own word; empty where it does not say.
+        task: the task of the run, from its metadata; empty if they do not name one.
+        run: the provenance, flattened, without the patch; see `trainlog.model.Header`.
+        end: how the run ended, as the log records it; empty if it does not.
         reason: what ended it.
-        phase: of the header.
+        phase: the phase in the header.
         state: see `State`.
         error: why it cannot be read.
-        size: bytes of all files.
-        changed: when the last of them was, in seconds since 1970.
-        frames: of all kinds; None before it was read.
-        duration: time of the last frame, in seconds since the run began.
+        size: the bytes of all files.
+        changed: when the newest of them was changed, in seconds since 1970.
+        frames: the number of frames of all kinds; None before the log was read.
+        duration: the time of the last frame, in seconds since the run began.
         torn: whether it ends inside a record.
-        holes: places of bytes that are no record, and how many bytes that are.
+        holes, damage: the number of places with bytes that are not a record, and the number of these bytes.
         last: the last finite number of each metric, by the name of the column: ``last/reward``. Bools are 1 and 0.
-        reward, step: the metrics that are these, by the log's own conventions; empty for none.
-        read: whether all of it was read, so that frames, duration, damage and metrics are known.
+        reward, step: the names of these metrics, by the log's own conventions; empty for none.
+        read: whether the whole log was read, so that frames, duration, damage and metrics are known.
 
     """
 
@@ -67,15 +67,15 @@ class Facts:
 
     @property
     def problem(self) -> str:
-        """What is wrong with it; empty for nothing. An unfinished record at the end is how a killed run ends."""
+        """What is wrong with the log; empty if nothing is. A torn end is not a problem: killed runs end like that."""
         if self.error:
             return self.error
-        return f"{self.damage:,} bytes that are no record, in {self.holes} places" if self.holes else ""
+        return f"{self.damage:,} bytes that are not a record, in {self.holes} places" if self.holes else ""
 
     def last_of(self, metric: str) -> float | None:
         """The last finite number of a metric."""
         return self.last.get(f"{LAST}{metric}")
 
     def packed(self) -> list[Any]:
-        """As plain values, in the order of the fields: there are many thousand of them."""
+        """As plain values, in the order of the fields; short, as a catalog has many thousands of them."""
         return [getattr(self, name) for name in self.__slots__]

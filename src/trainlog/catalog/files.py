@@ -1,4 +1,4 @@
-"""The files of a tree, and what tells that one is as it was."""
+"""The files of a tree, and the stamps that show whether a file has changed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _DEPTH: Final = 64
 
 
 class Stamp(NamedTuple):
-    """What tells that a file is as it was: its size, when its content and when anything of it changed, its place.
+    """What shows whether a file has changed: its size, when its content and its status last changed, and its inode.
 
-    It is kept as text: there is one for each of many thousand files, and few of them are ever taken apart.
+    Stamps are kept as text: there is one for each of many thousand files, and few are ever parsed.
     """
 
     size: int
@@ -43,13 +43,13 @@ def stamp_of(status: os.stat_result) -> str:
 
 
 def stamp_of_info(info: Info) -> str:
-    """The stamp of an object of a storage, whose place is its version."""
+    """The stamp of an object in an object storage, with its version in place of the inode."""
     changed = int(info.modified * 1e9)
     return f"{info.size}:{changed}:{changed}:{zlib.crc32(info.version.encode())}"
 
 
 def is_longer(old: str, new: str) -> bool:
-    """Whether the stamps are those of the same files, of which none has become shorter."""
+    """Whether both stamps belong to the same files, none of which has become shorter."""
     pairs = [
         (one.rsplit("=", 1), two.rsplit("=", 1)) for one, two in zip(old.split("\n"), new.split("\n"), strict=False)
     ]
@@ -60,7 +60,7 @@ def is_longer(old: str, new: str) -> bool:
 
 
 class Files:
-    """The files that may be logs: their stamps by name, and the names of those in each folder."""
+    """The files that may be logs: their stamps by name, and the names in each folder."""
 
     def __init__(self, stamps: dict[str, str]) -> None:
         self.stamps = stamps
@@ -75,7 +75,7 @@ class Files:
         return self._folders.get(name, [])
 
     def members(self, name: str, files: Iterable[str]) -> list[str]:
-        """The files of the log called *name*, which has *files* beside one another, or is a folder or a pattern."""
+        """The files of the log *name*, which has several *files* in one folder, or is a folder or a pattern."""
         folder, slash, last = name.rpartition("/")
         if name in self.stamps:
             return [folder + slash + one for one in files] or [name]
@@ -83,13 +83,13 @@ class Files:
         return inside or [one for one in self.in_folder(folder) if fnmatch.fnmatchcase(one.rpartition("/")[2], last)]
 
     def stamp(self, name: str, files: list[str]) -> str:
-        """The stamp of that log, as text."""
+        """The stamp of the log, as text."""
         if len(files) < 2 and name in self.stamps:
             return self.stamps[name]
         return "\n".join(f"{one}={self.stamps.get(one, '')}" for one in sorted(self.members(name, files)))
 
     def size(self, name: str) -> int:
-        """Bytes of the file, or of the files of several."""
+        """The bytes of the log's file or files."""
         return sum(one.size for one in self.of_log(name, ()))
 
     def of_log(self, name: str, files: Iterable[str]) -> list[Stamp]:
@@ -97,14 +97,14 @@ class Files:
         return [Stamp.of(self.stamps[one]) for one in self.members(name, files) if one in self.stamps]
 
     def changed(self, name: str, files: Iterable[str]) -> int:
-        """When the last of them was changed in any way, in nanoseconds since 1970."""
+        """When the newest of its files was changed in any way, in nanoseconds since 1970."""
         return max((max(one.changed, one.touched) for one in self.of_log(name, files)), default=0)
 
 
 def walk(folder: Path, prefix: str, within: Path | None = None) -> Iterator[tuple[str, str]]:
-    """The regular files below *folder* with their stamps, hidden ones and links to folders left out.
+    """The regular files below *folder* with their stamps, without hidden files and links to folders.
 
-    With *within*, links to files that are not in that folder are left out, too.
+    With *within*, links to files outside that folder are left out, too.
     """
     folders = [(os.fspath(folder), prefix, 0)]
     while folders:
@@ -128,12 +128,12 @@ def walk(folder: Path, prefix: str, within: Path | None = None) -> Iterator[tupl
 
 
 def is_below(path: str, folder: Path) -> bool:
-    """Whether *path*, with all symbolic links followed, is in *folder*, which has none in it."""
+    """Whether *path*, with all symbolic links resolved, is in *folder*, whose own path has none."""
     return folder in Path(os.path.realpath(path)).parents
 
 
 def leads_out(folder: Path, root: Path) -> bool:
-    """Whether a link in *folder* leads to a file that is not in *root*; a log of several files would read it."""
+    """Whether a link in *folder* leads to a file outside *root*, which a log of several files would read."""
     if isinstance(folder, RemotePath):
         return False
     with suppress(OSError), os.scandir(folder) as found:

@@ -1,6 +1,6 @@
-"""The language in which runs are chosen, such as ``algo:sac lr=0.001 -td3 reward>150``; docs/runs.md describes it.
+"""The filter language for runs, such as ``algo:sac lr=0.001 -td3 reward>150``; described in docs/runs.md.
 
-One grammar takes the short form of a search box and the long form of a program::
+One grammar accepts both the short form of a search box and the long form of a program::
 
     filter   = all {"or" all}
     all      = one {["and"] one}              side by side means "and"
@@ -8,8 +8,8 @@ One grammar takes the short form of a search box and the long form of a program:
     operator = ":" | "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "!~"
     value    = word | 'text' | "text" | /regular expression/
 
-A "-" negates where a term begins, and belongs to the number behind an operator (``reward>-5``) or to the word that it
-stands in (``run-3``). So each spelling of one form has its meaning in the other.
+A "-" at the start of a term negates it. After an operator it is the sign of a number (``reward>-5``), and inside a word
+it is a part of the word (``run-3``). So whatever is written in one form means the same in the other.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Row = Mapping[str, Any]
 _Test = Callable[[Row], bool]
 
 PREFIXES: Final = ("last", "best", "mean", "first", "min", "max")
-"""What stands before the name of a metric in the row of a run; a plain name means the first of them that there is."""
+"""The prefixes of metric names in the row of a run; a name without a prefix means the first one that is present."""
 
 SEARCHED: Final = "\0searched"
-"""Where a row may have what `searched` gives of it, so that it is made once and not for each filter."""
+"""The key under which a row can hold its `searched` text, so that it is built once and not for each filter."""
 
 _MAX_LENGTH: Final = 2000
 _MAX_DEPTH: Final = 50
@@ -61,18 +61,18 @@ _TEXTS: Final = (
     "state",
     "reason",
     "task",
-)  # columns that a single word is looked for in, beside the metadata
+)  # the columns besides the metadata in which a single word is searched
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition for runs.
+    """A condition on runs.
 
     Attributes:
-        text: as the user wrote it; empty for all runs.
+        text: the filter as the user wrote it; empty for all runs.
         keys: the keys that it names.
-        has_words: whether it looks for something in all that a run says in words, and
-        has_patterns: for regular expressions, which may take for ever.
+        has_words: whether it searches all texts of a run for something.
+        has_patterns: whether it has regular expressions, which can take forever.
 
     """
 
@@ -87,25 +87,25 @@ class Filter:
         """Parse *text*.
 
         Raises:
-            ExpressionError: when it is no filter; it has the column.
+            ExpressionError: if it is not a filter; the error has the column.
 
         """
         parser = _Parser(text)
         return cls(text, frozenset(parser.keys), parser.has_words, parser.has_patterns, parser.test)
 
     def __call__(self, row: Row) -> bool:
-        """Whether a run fits.
+        """Whether a run matches.
 
         Args:
-            row: values by name: ``run``, ``state``, each key of the metadata (nested ones flattened), and those of
-                metrics, ``last/reward``. A value of None is one that the run does not have.
+            row: values by name: ``run``, ``state``, each key of the metadata (nested ones flattened), and metrics such
+                as ``last/reward``. None means that the run does not have the value.
 
         """
         return self._test(row)
 
 
 def resolve(key: str, row: Row) -> str | None:
-    """The name in *row* that *key* means: itself, or the last value of that metric, or the end of a nested key."""
+    """The name in *row* that *key* refers to: the key itself, a metric with a prefix, or the end of a nested key."""
     if key in row:
         return key
     for prefix in PREFIXES:
@@ -116,13 +116,13 @@ def resolve(key: str, row: Row) -> str | None:
 
 
 def matching(task: tuple[str, Sequence[Row]]) -> list[int]:
-    """The numbers of the rows that fit a filter, given as (text, rows): for another process."""
+    """The numbers of the rows that match a filter, given as (text, rows); runs in another process."""
     wanted = Filter.of(task[0])
     return [number for number, row in enumerate(task[1]) if wanted(row)]
 
 
 def check_keys(keys: Iterable[str], columns: Row) -> None:
-    """Raise ExpressionError for one of *keys* that is none of *columns*, with the nearest ones."""
+    """Raise ExpressionError for a key that is not among *columns*, with the closest matches."""
     for key in sorted(set(keys)):
         if resolve(key, columns) is None:
             names = dict.fromkeys(name.rpartition("/")[2] for name in columns)
@@ -161,7 +161,7 @@ class _Parser:
         return self._next
 
     def _advance(self) -> _Token | None:
-        """Take the next token, and look at the one behind it."""
+        """Take the next token, and look at the one after it."""
         taken = self._next
         match = _TOKEN.match(self._text, self._at)
         if match is None:  # only blanks are left
@@ -216,7 +216,7 @@ class _Parser:
         if token.kind == "word" and token.text.lower() == "not":
             return _negated(self._one())
         if token.kind == "word" and token.text.startswith("-"):
-            if len(token.text) > 1:  # what is behind it is read anew
+            if len(token.text) > 1:  # the rest of the word is read again
                 self._at = token.at + 1
                 self._advance()
             return _negated(self._one())
@@ -235,7 +235,7 @@ class _Parser:
         value = self._advance()
         if value is None or value.kind in ("operator", "bracket"):
             where = len(self._text) if value is None else value.at
-            raise self._fail(f"a value is missing behind {sign.text!r}", where)
+            raise self._fail(f"a value is missing after {sign.text!r}", where)
         name = _plain(key.text)
         self.keys.add(name)
         if sign.text in _ORDERS:
@@ -251,11 +251,11 @@ class _Parser:
     def _number(self, token: _Token) -> float:
         found = number(_plain(token.text))
         if math.isnan(found):
-            raise self._fail(f"{token.text!r} is no number", token.at)
+            raise self._fail(f"{token.text!r} is not a number", token.at)
         return found
 
     def _pattern(self, token: _Token, *, regex: bool = False) -> re.Pattern[str]:
-        """A regular expression between slashes, or where one is wanted; otherwise the text itself, in either case."""
+        """The regular expression in slashes, or without them with *regex*; otherwise the literal text; ignores case."""
         text = token.text
         if _is_regex(text):
             text, regex = text[1:-1].replace(r"\/", "/"), True
@@ -265,7 +265,7 @@ class _Parser:
         try:
             return re.compile(text if regex else re.escape(text), re.IGNORECASE)
         except (re.error, RecursionError, OverflowError) as error:
-            raise self._fail(f"this is no regular expression: {error}", token.at) from None
+            raise self._fail(f"this is not a regular expression: {error}", token.at) from None
 
     def _fail(self, message: str, at: int) -> ExpressionError:
         shown = re.sub(r"\s", " ", self._text[:_MAX_LENGTH])
@@ -292,7 +292,7 @@ def _value(row: Row, key: str) -> Any:
 
 
 def _words(value: Any) -> str:
-    """A value as text that is searched: ``True`` as a program writes it, a float as it was typed."""
+    """A value as searchable text: ``True`` as in a program, a float as it was typed."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -333,7 +333,7 @@ def _found(key: str, pattern: re.Pattern[str]) -> _Test:
 
 
 def searched(row: Row) -> str:
-    """The path, the state, the task and the values of the metadata, a line each; numbers of metrics are no text."""
+    """The path, the state, the task and the metadata values, one per line, without the numbers of metrics."""
     return "\n".join(_texts(row)).lower()
 
 
@@ -346,7 +346,7 @@ def _with_word(word: str) -> _Test:
 
 
 def _anywhere(pattern: re.Pattern[str]) -> _Test:
-    """As `searched`, for each of the texts."""
+    """A test that searches each of the texts of `searched` with *pattern*."""
 
     def test(row: Row) -> bool:
         return any(pattern.search(text) for text in _texts(row))
@@ -361,4 +361,4 @@ def _texts(row: Row) -> Iterator[str]:
 
 
 FACTS: Final = ("changed", "duration", "frames", "size", "damage")
-"""Columns of a run that the catalog measures: neither text nor metadata."""
+"""The columns of a run that the catalog measures, which are neither text nor metadata."""

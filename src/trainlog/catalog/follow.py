@@ -1,7 +1,7 @@
-"""The runs of a tree, followed while they come, grow and go, for a program that runs for long.
+"""The runs of a tree, followed as they appear, grow and disappear, for a long-running program.
 
-A look costs a walk of the tree, and the headers of what is new. The frames are read apart, the newest logs first, and
-of a log that has grown only what was appended, so that neither keeps the other waiting.
+A look costs a walk of the tree and the headers of new logs. Frames are read separately, so that neither waits for the
+other: the newest logs first, and only the appended part of a log that has grown.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from trainlog.find_logs import Look
 
 __all__ = ["CatalogFollower"]
 
-_AT_A_TIME: Final = 1024  # logs of one read, and
-_BYTES: Final = 1 << 26  # of them together, unless one alone has more
-_REST: Final = 10  # times as long as it took to read a log that grows, it is left alone, but at least
-_PAUSE: Final = 1.0  # seconds
+_AT_A_TIME: Final = 1024  # logs per read
+_BYTES: Final = 1 << 26  # bytes of logs per read, unless a single one has more
+_REST: Final = 10  # a growing log is left alone for this multiple of the time that it took to read,
+_PAUSE: Final = 1.0  # and for at least this many seconds
 
 
 class CatalogFollower(Catalog):
-    """A catalog that remembers. `look` and `read` may be called by two threads.
+    """A catalog that keeps its state between looks. Two threads can call `look` and `read`.
 
-    Links to files that are not below the folder are no runs.
+    Links to files outside the folder are not runs.
 
     Attributes:
-        left_out: whether there are more files than are looked at.
+        left_out: whether there are more files than the limit.
 
     """
 
@@ -43,24 +43,24 @@ class CatalogFollower(Catalog):
         """Prepare to follow *where*, a folder or a log, with at most *most* files.
 
         Raises:
-            LogNotFound: when there is no such file or folder.
+            LogNotFound: if there is no such file or folder.
 
         """
         super().__init__(where)
         self._most = most
         self.left_out = False
-        if not self._is_tree:  # so that what was read of it is kept
+        if not self._is_tree:  # so that what was read of the log is stored
             self.store = Store(location(self.root))
         self._known: dict[str, Entry] | None = None
         self._every: dict[str, Entry] = {}
         self._files = Files({})
-        self._behind: dict[str, float] = {}  # logs whose frames are not read as far as they go, and when to try it
+        self._behind: dict[str, float] = {}  # logs whose frames are not read to the end, and when to try next
         self._files_now: dict[str, str] = {}
         self._lock = threading.Lock()
         self._looking = threading.Lock()
 
     def look(self) -> dict[str, Entry]:
-        """The runs by name. Of one that has grown, the metrics are those of the last `read`."""
+        """The runs by name. The metrics of a run that has grown are those of the last `read`."""
         with self._looking:
             return self._looked()
 
@@ -78,7 +78,7 @@ class CatalogFollower(Catalog):
             runs = self._looked_at(known, files, read=False, progress=None, workers=None)
         self._renew_states(runs, files)
         with self._lock:
-            # What was read meanwhile is newer; of what has grown meanwhile the next look tells.
+            # What was read in the meantime is newer; what has grown in the meantime is found by the next look.
             newer = {name: one for name, one in (self._known or {}).items() if one is not before.get(name)}
             self._known = {**self._every, **runs, **{name: one for name, one in newer.items() if name in runs}}
             self._files = files
@@ -94,7 +94,7 @@ class CatalogFollower(Catalog):
         return known if self._is_tree else {name: one for name, one in known.items() if name in files.stamps}
 
     def _grown(self, known: dict[str, Entry], files: Files) -> list[str]:
-        """The runs to which something was added, or may have been: their headers need no look."""
+        """The runs that have grown, or may have: their headers need no look."""
         found = []
         for name, entry in known.items():
             if not entry.is_run or entry.facts.error:
@@ -106,7 +106,7 @@ class CatalogFollower(Catalog):
         return found
 
     def read(self) -> dict[str, Entry]:
-        """Read the frames of some runs that are new or have grown, the newest first, mostly in another process."""
+        """Read the frames of some new or grown runs, the newest first, mostly in another process."""
         with self._lock:
             known, files = dict(self._known or {}), self._files
             now = time.monotonic()
@@ -116,7 +116,7 @@ class CatalogFollower(Catalog):
         chosen = [entry.path for entry, size in zip(due, sizes, strict=True) if size < _BYTES][:_AT_A_TIME]
         chosen = chosen or [entry.path for entry in due[:1]]
         began = time.monotonic()
-        # One other process, as there are clients to answer meanwhile.
+        # In one other process, as this one has clients to answer in the meantime.
         found = self._look(chosen, known, files, read=True, progress=None, workers=1, elsewhere=True)
         now = time.monotonic()
         rest = now + max(_REST * (now - began) / max(len(chosen), 1), _PAUSE)
@@ -127,13 +127,13 @@ class CatalogFollower(Catalog):
         assert self._known is not None
         if entry.looked:
             self._behind.pop(entry.path, None)
-        else:  # it changed just now, and may have changed again unseen
+        else:  # it changed very recently, and may have changed again unnoticed
             self._behind[entry.path] = rest
         kept = entry._replace(is_run=self._known[entry.path].is_run, looked=entry.looked or time.time())
         self._known[entry.path] = kept
         return kept
 
-    # --- how the catalog looks ---
+    # --- overridden steps of a look ---
 
     def _logs(self, look: Look) -> list[Path]:
         stamps = self._files_now
@@ -141,10 +141,10 @@ class CatalogFollower(Catalog):
         def known(path: Path) -> tuple[tuple[Path, ...], int | None] | None:
             found = look(path)
             if found is None and self._name(path) not in stamps and (not path.is_dir() or leads_out(path, self.root)):
-                return (), None  # it has come since the walk, or leads out of the folder
+                return (), None  # it is newer than the walk, or leads out of the folder
             return found
 
-        if not self._where.exists():  # it was there in the beginning, and may come back
+        if not self._where.exists():  # it existed at the start, and may come back
             return []
         try:
             return super()._logs(known)
@@ -163,7 +163,7 @@ class CatalogFollower(Catalog):
 
 
 def _touched(entry: Entry, files: Files) -> Entry:
-    """A run that has grown: what is known of its frames stays so until they are read."""
+    """A run that has grown; what is known of its frames stays until they are read."""
     stamps = files.of_log(entry.path, entry.facts.files)
     changed = max((one.changed for one in stamps), default=0) / 1e9
     facts = replace(entry.facts, size=sum(one.size for one in stamps), changed=changed, state="running")

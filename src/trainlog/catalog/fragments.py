@@ -1,6 +1,6 @@
-"""Some logs and what is asked of each, as a value that another process can read.
+"""Some logs and the query for each, as a value that another process can execute.
 
-The engines (a pool of processes, Polars, Ray Data, Dask, Spark) are given fragments, and nothing else of trainlog.
+The engines (a pool of processes, Polars, Ray Data, Dask, Spark) get fragments, and nothing else of trainlog.
 """
 
 from __future__ import annotations
@@ -48,25 +48,25 @@ __all__ = [
 ]
 
 OnError = Literal["raise", "skip", "report"]
-"""What to do about damaged logs. ``raise``: an error at the first of them. ``skip``: they are left out. ``report``:
-their whole frames are read, and a warning says which logs they are. `Runs.damaged` lists them in any case."""
+"""What to do about damaged logs. ``raise``: raise an error at the first one. ``skip``: leave them out. ``report``: read
+their whole frames, and name the logs in a warning. `Runs.damaged` lists them in any case."""
 
-_SMALL: Final = 1 << 20  # bytes of a log in an object storage that is fetched together with others
-_LEAST_ARROW: Final = 26  # the first that reads null lists of fixed size from Parquet
+_SMALL: Final = 1 << 20  # bytes; smaller logs in an object storage are fetched together
+_LEAST_ARROW: Final = 26  # the first version that reads null fixed-size lists from Parquet
 
 LABELS: Final = ("run", "task", "seed")
-"""The first columns of each row, of the run that it belongs to; then comes ``time``."""
+"""The first columns of each row, which describe its run; ``time`` follows."""
 
 
 class Member(NamedTuple):
     """A log of a fragment.
 
     Attributes:
-        path: of the log.
+        path: the path of the log.
         run: its name among the runs.
-        task: of its metadata; None without one.
-        seed: likewise.
-        size: bytes of its files.
+        task: the task of its metadata, or None.
+        seed: the seed, or None.
+        size: the bytes of its files.
 
     """
 
@@ -78,14 +78,14 @@ class Member(NamedTuple):
 
 
 class Schema(NamedTuple):
-    """The columns that the rows of many logs have together, in their order.
+    """All columns that occur in the rows of many logs, in order.
 
     Attributes:
-        keys: column of the log by the name of the column of the result.
-        types: what its values are in all logs, see `trainlog.catalog.digest.Metric`.
+        keys: the column of the log for each column of the result.
+        types: the types of its values in all logs, see `trainlog.catalog.digest.Metric`.
         seed: whether all seeds are whole numbers; otherwise they are text.
-        rare: columns of arrays that few rows have: in Arrow, a null of a list of fixed size takes as much as such a
-            list.
+        rare: array columns that few rows have. In Arrow, a null in a fixed-size list takes as much space as a value, so
+            they have lists of variable size.
 
     """
 
@@ -96,7 +96,7 @@ class Schema(NamedTuple):
 
     @classmethod
     def of(cls, digests: Iterable[Digest], kind: Kind, members: Iterable[Member]) -> Schema:
-        """The schema of the rows of *kind* in logs with these digests."""
+        """The schema of the rows of *kind* in logs with these *digests*."""
         types: dict[str, set[str]] = {}
         held: Counter[str] = Counter()
         total = 0
@@ -124,10 +124,10 @@ class Schema(NamedTuple):
         return utf8(member.run), None if member.task is None else utf8(member.task), seed
 
     def columns_of(self, keys: Sequence[str], kind: KindLike) -> list[str]:
-        """The columns of the result that has these *keys* of the logs.
+        """The columns of a result with these *keys* of the logs.
 
         Raises:
-            KeyError: when no run has one of them.
+            KeyError: if no run has one of them.
 
         """
         names = {key: name for name, key in self.keys.items()}
@@ -136,7 +136,7 @@ class Schema(NamedTuple):
         return [*LABELS, "time", *(names[key] for key in keys)]
 
     def arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Schema:
-        """The schema of Apache Arrow, of all columns or of *columns*."""
+        """The Apache Arrow schema of all columns, or of *columns*."""
         pa = arrow_module()
         labels = {"run": pa.string(), "task": pa.string(), "seed": pa.int64() if self.seed else pa.string()}
         own = {name: _type(pa, one, is_rare=name in self.rare) for name, one in self.types.items()}
@@ -145,13 +145,13 @@ class Schema(NamedTuple):
 
 
 def _shape_of(types: Collection[str]) -> tuple[int, ...]:
-    """The shape that all these values have; empty for none, and for numbers."""
+    """The common shape of all these values; empty if there is none, and for numbers."""
     shapes = {one.partition("(")[2].rstrip(",)") for one in types}
     return tuple(map(int, filter(None, shapes.pop().split(",")))) if len(shapes) == 1 else ()
 
 
 def _type(pa: Any, types: frozenset[str], *, is_rare: bool) -> pyarrow.DataType:
-    """The type that holds all these values: numbers as `trainlog.Table` joins them, unlike values as JSON text."""
+    """The type that holds all these values: numbers as `trainlog.Table` joins them, mixed values as JSON text."""
     if not types:
         return pa.null()
     if len(types) == 1 and (found := _PLAIN.get(next(iter(types)))):
@@ -172,14 +172,14 @@ _PLAIN: Final = {"b": "bool_", "i": "int64", "u": "uint64", "f": "float64", "U":
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """Some logs, and what is asked of each. It can be pickled, and read anywhere the files are.
+    """Some logs and the query for each. It can be pickled, and read wherever the files are.
 
     Attributes:
         members: the logs.
-        scan: the question; of one kind.
+        scan: the query, of one kind.
         on_error: see `OnError`.
-        schema: of the result, for engines that must know it beforehand.
-        columns: of the schema; None for all of them.
+        schema: the schema of the result, for engines that must know it in advance.
+        columns: the columns of the schema to read; None means all.
 
     """
 
@@ -191,22 +191,22 @@ class Fragment:
 
     @property
     def seconds(self) -> float:
-        """About how long one process takes to read it."""
+        """The approximate time that one process takes to read it."""
         return seconds_to_read(len(self.members), self.size)
 
     @property
     def size(self) -> int:
-        """Bytes of its logs."""
+        """The bytes of its logs."""
         return sum(member.size for member in self.members)
 
     def select(self, columns: Sequence[str]) -> Fragment:
-        """The same with these columns of the schema only, in this order."""
+        """The fragment with only these columns of the schema, in this order."""
         assert self.schema is not None
         keys = [self.schema.keys[name] for name in columns if name in self.schema.keys]
         return replace(self, scan=replace(self.scan, columns=keys), columns=tuple(columns))
 
     def tables(self) -> tuple[list[tuple[int, list[Table]]], dict[str, str]]:
-        """The tables of each log by its place among the members, and what is wrong with which run.
+        """The tables of each log, by its index among the members, and the problems by run.
 
         Raises:
             DamagedLog: with ``on_error="raise"``.
@@ -216,7 +216,7 @@ class Fragment:
         return self._each(lambda member, gaps: [table for table in self._scanned(member, gaps) if table.rows])
 
     def episodes(self) -> tuple[list[tuple[int, list[Table]]], dict[str, str]]:
-        """The table of the episodes of each log, and what is wrong; as `tables`."""
+        """The table of the episodes of each log, and the problems by run; as `tables`."""
         from trainlog.episode import episode_table
 
         return self._each(lambda member, gaps: [episode_table(registry.open(member.path), on_damage=gaps.append)])
@@ -244,7 +244,7 @@ class Fragment:
         return found, damaged
 
     def _prefetch(self) -> None:
-        """Fetch the small logs of an object storage together."""
+        """Fetch the small logs in an object storage together."""
         small = [one.path for one in self.members if isinstance(one.path, RemotePath) and one.size < _SMALL]
         if len(small) > 1:
             from trainlog.storage.remote import prefetch
@@ -259,25 +259,25 @@ class Fragment:
             yield batch.table
 
     def arrow(self) -> pyarrow.Table:
-        """All of its rows as one table of its schema.
+        """All rows as one table of the schema.
 
         Raises:
             DamagedLog: with ``on_error="raise"``.
-            CodecError: when a log has other values than when the runs were looked at.
+            CodecError: if a log has other values than when the runs were looked at.
 
         """
         return self.read()[0]
 
     def read(self) -> tuple[pyarrow.Table, dict[str, int], dict[str, str]]:
-        """`arrow`, with how many rows each run that was read has, and what is wrong with which run; raises likewise."""
+        """`arrow`, with the number of rows of each run that was read, and the problems by run; raises the same."""
         found, damaged = self.tables()
         rows = {self.members[place].run: sum(table.rows for table in tables) for place, tables in found}
         return self.encoded(found), rows, damaged
 
     def encoded(self, found: Iterable[tuple[int, list[Table]]]) -> pyarrow.Table:
-        """The tables that `tables` gave as `arrow` has them; raises CodecError likewise.
+        """The result of `arrow` from the result of `tables`; raises CodecError likewise.
 
-        So another process, which reads them, need not load pyarrow.
+        This way, a process that only reads the tables need not load pyarrow.
         """
         assert self.schema is not None
         pa = arrow_module()
@@ -300,7 +300,7 @@ class Fragment:
                     arrays.append(_array(pa, field.type, table.column(key), is_json=is_json))
                 except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
                     raise CodecError(
-                        f"its column {key!r} has other values than when the runs were looked at; make the runs anew",
+                        f"its column {key!r} has other values than when the runs were looked at; create the runs again",
                         path=member.path,
                     ) from error
             else:
@@ -309,10 +309,10 @@ class Fragment:
 
 
 def _array(pa: Any, wanted: Any, column: Column, *, is_json: bool) -> Any:
-    """*column* as an array of the type *wanted*, where text may be JSON.
+    """*column* as an array of the type *wanted*; with *is_json*, values become JSON where that type is text.
 
     Raises:
-        pyarrow.ArrowException, ValueError, TypeError: when it has values that are not of that type.
+        pyarrow.ArrowException, ValueError, TypeError: if it has values that are not of that type.
 
     """
     values, state = column
@@ -334,10 +334,10 @@ def _item(one: Any) -> Any:
 
 
 def arrow_module() -> Any:
-    """Pyarrow.
+    """The pyarrow module.
 
     Raises:
-        MissingExtra: without it, and for one that cannot read what is written here.
+        MissingExtra: if it is missing, or too old to read what is written here.
 
     """
     pa = extra("pyarrow", '"trainlog[arrow]"')
@@ -350,7 +350,7 @@ def arrow_module() -> Any:
 
 
 def seconds_to_read(logs: int, size: int) -> float:
-    """About how long one process takes for so many *logs*, of *size* bytes together."""
+    """The approximate time that one process takes for this many *logs* with *size* bytes in total."""
     return logs * 5e-4 + size / 200e6
 
 

@@ -1,4 +1,4 @@
-"""A metric of many runs as curves of groups, by the code of the figures; what was read of the runs is remembered."""
+"""A metric of many runs as one curve per group, computed by the code of the figures; what was read is cached."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trainlog.statistics import CenterName
 
 __all__ = ["GroupCurves", "Member"]
 
-_BYTES: Final = 32 << 20  # of curves that are remembered
+_BYTES: Final = 32 << 20  # of cached curves
 
 _Points = dict[str, tuple[Floats, Floats]]
 
@@ -33,9 +33,9 @@ class Member(NamedTuple):
     """A run of a group.
 
     Attributes:
-        path: of the log.
+        path: the path of the log.
         stamp: changes when the log does.
-        task: tasks count alike in a center, see `trainlog.statistics`.
+        task: the task of the run; tasks have equal weight in a center, see `trainlog.statistics`.
 
     """
 
@@ -49,11 +49,11 @@ class GroupCurves:
     """How runs become curves.
 
     Attributes:
-        kind: of the frames.
+        kind: the kind of the frames.
         axis: what the metric is drawn over.
         center, band: see `trainlog.plot.seeds.aggregate`.
-        smooth: of each run, see `trainlog.plot.smoothing.smoothed`; 0 for the values as they are.
-        part: the type of the episodes, where there are several; the first one for an empty text.
+        smooth: the smoothing of each run, see `trainlog.plot.smoothing.smoothed`; 0 means none.
+        part: the type of the episodes, if there are several; an empty text means the first one.
 
     """
 
@@ -67,15 +67,15 @@ class GroupCurves:
     def of(
         self, members: Sequence[Member | None], keys: Sequence[str], groups: Sequence[Sequence[int]]
     ) -> dict[str, list[dict[str, Any] | None]]:
-        """The curves of the metrics *keys* of each group, given by the numbers of its *members*.
+        """The curves of the metrics *keys* for each group; a group lists indices into *members*.
 
         Returns:
-            by key, for each group ``x``, ``center``, ``low``, ``high``, ``runs`` (how many at each point) as lists;
-            ``bins``, see `trainlog.plot.seeds.Aggregate`; ``n``, how many runs have the metric, and of how many
-            ``tasks``. None for a group without any.
+            For each key, one dict per group, or None if no run of the group has the metric: ``x``, ``center``, ``low``,
+            ``high`` and ``runs`` (the number at each point) as lists; ``bins``, see `trainlog.plot.seeds.Aggregate`;
+            ``n``, the number of runs that have the metric, and ``tasks``, the number of their tasks.
 
         Raises:
-            PlotError: for a smoothing that is none.
+            PlotError: for an invalid smoothing.
 
         """
         tasks = ["" if one is None else one.task for one in members]
@@ -90,9 +90,9 @@ class GroupCurves:
     def values_at(
         self, members: Sequence[Member | None], keys: Sequence[str], place: float
     ) -> dict[str, list[float | None]]:
-        """The value of each of *keys* in the row of each member that is nearest to a place of the axis.
+        """The value of each of *keys* for each member, in the row nearest to *place* on the axis.
 
-        None for a member whose curve does not reach the place.
+        None for a member whose curve does not reach *place*.
         """
         return {
             key: [None if one is None else _value_at(*one, place) for one in curves]
@@ -132,7 +132,7 @@ _lock = Lock()
 
 
 def _points_of(member: Member, kind: Kind, keys: Sequence[str], axis: AxisName) -> dict[str, _Points]:
-    """Metrics of a run, by the type of its episodes; nothing of one that it does not have, or without that axis."""
+    """Metrics of a run, by the type of its episodes; empty for a metric that the run lacks, or without that axis."""
     places = {key: (member.path, member.stamp, kind, key, axis) for key in keys}
     with _lock:
         found = {key: _cache[place] for key, place in places.items() if place in _cache}
@@ -142,7 +142,7 @@ def _points_of(member: Member, kind: Kind, keys: Sequence[str], axis: AxisName) 
     if not missing:
         return found
     found |= {key: {} for key in missing}
-    with suppress(TrainlogError, OSError):  # it has gone meanwhile, or has no such axis
+    with suppress(TrainlogError, OSError):  # the log is gone by now, or has no such axis
         run = Run(registry.open(member.path), only=missing)
         columns = run.columns(kind)
         for key in missing:

@@ -1,4 +1,4 @@
-"""Which runs are one group: those of the same values of some keys, or that differ in nothing but the seed."""
+"""Groups of runs: runs that share the values of some keys, or that differ in nothing but the seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OF_ONE_RUN: Final = frozenset([*SEED_KEYS, WALL])
 
 
 def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys of the metadata that not all of *rows*, of `Runs.config`, have alike, in the order of first sight."""
+    """The metadata keys whose values differ among *rows* (of `Runs.config`), in order of first appearance."""
     known: dict[str, Any] = {}
     for row in rows:
         for key in row:
@@ -32,12 +32,12 @@ def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def all_but_seed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys by which runs that differ in the seed alone, and in when they began, are one group."""
+    """The keys that group runs which differ only in the seed and in their start time."""
     return [key for key in varying(rows) if key not in _OF_ONE_RUN]
 
 
 def grouped(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[list[int]]:
-    """The numbers of the rows of each group, in the order of first sight; a key that a row lacks counts as a value."""
+    """The row numbers of each group, in order of first appearance; a missing key counts as a value of its own."""
     members: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         members.setdefault(strict_json([row.get(key) for key in keys]), []).append(number)

@@ -1,6 +1,4 @@
-"""The catalog of a tree of logs: which runs there are and what is known of them, looked at again only where a file has
-changed.
-"""
+"""The catalog of a tree of logs: its runs and what is known about them; only changed files are looked at again."""
 
 from __future__ import annotations
 
@@ -26,20 +24,20 @@ from trainlog.storage.location import RemotePath, fixed_part
 
 __all__ = ["Catalog", "Progress"]
 
-_CHUNK: Final = 64  # logs that a process is given at a time
-_SAVE: Final = 5.0  # seconds after which what was found out is kept, so that an interrupted look is not for nothing
-_RACE: Final = 2_000_000_000  # nanoseconds: what changed so shortly before the look may have changed again unseen
-_HEADER: Final = 1 << 16  # bytes of a log in an object storage that have its header, nearly always
-_WHOLE: Final = 1 << 20  # bytes of one that are read together with those of others
+_CHUNK: Final = 64  # logs that a process gets at a time
+_SAVE: Final = 5.0  # seconds between saves, so that an interrupted look is not wasted
+_RACE: Final = 2_000_000_000  # nanoseconds: a file changed this shortly before a look may have changed again unnoticed
+_HEADER: Final = 1 << 16  # first bytes of a log in an object storage, which nearly always have its header
+_WHOLE: Final = 1 << 20  # bytes of such a log that are fetched together with those of others
 
 Progress = Callable[[int, int], object]
-"""Called with the number of logs that were looked at, and of all that are to be."""
+"""Called with the number of logs looked at so far, and the total."""
 
 
 class _Look(NamedTuple):
-    """What a process is asked for: logs, each with what was known of it, and whether to read their frames.
+    """A task for a process: logs, what was known about each, and whether to read their frames.
 
-    An error that is none of ours is raised, or with *any_error* what is known of that log.
+    An error that is not a `TrainlogError` is raised, or with *any_error* recorded as a fact about the log.
     """
 
     paths: list[Path]
@@ -49,7 +47,7 @@ class _Look(NamedTuple):
 
 
 def _answer(look: _Look) -> tuple[int, list[tuple[Facts, Digest, str]]]:
-    """When it was begun, in nanoseconds since 1970, and what was found out."""
+    """The start of the look, in nanoseconds since 1970, and what it found."""
     began = time.time_ns()
     if isinstance(look.paths[0], RemotePath):
         from trainlog.storage.remote import prefetch
@@ -62,7 +60,7 @@ def _answer(look: _Look) -> tuple[int, list[tuple[Facts, Digest, str]]]:
 def _known_of(path: Path, look: _Look, before: tuple[Facts, Digest, str] | None) -> tuple[Facts, Digest, str]:
     try:
         return facts_of(path, read=look.read, before=before)
-    except Exception as error:  # a plug-in's reader may raise anything, and the other logs go on
+    except Exception as error:  # a plug-in's reader can raise anything; the other logs continue
         if not look.any_error:
             raise
         why = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
@@ -70,11 +68,11 @@ def _known_of(path: Path, look: _Look, before: tuple[Facts, Digest, str] | None)
 
 
 class Catalog:
-    """The runs of one folder, of one pattern, or one log.
+    """The runs of one folder, one pattern, or one log.
 
     Attributes:
         root: the folder whose catalog is used.
-        store: where its rows are kept.
+        store: where its rows are stored.
 
     """
 
@@ -84,7 +82,7 @@ class Catalog:
         """Prepare to look at *where*.
 
         Raises:
-            LogNotFound: when there is no such file or folder.
+            LogNotFound: if there is no such file or folder.
 
         """
         self._where = where
@@ -103,10 +101,10 @@ class Catalog:
         self.store = Store(location(self.root) if self._is_tree or self._is_pattern else None)
 
     def entries(self, *, read: bool, progress: Progress | None = None, workers: int | None = None) -> dict[str, Entry]:
-        """The runs by name, in natural order; with *read* all of each is read, so that its metrics are known.
+        """The runs by name, in natural order; with *read*, all frames are read, so that the metrics are known.
 
         Raises:
-            LogNotFound: when there are none.
+            LogNotFound: if there are none.
 
         """
         if not (self._is_pattern or self._is_remote or self._where.exists()):
@@ -121,9 +119,9 @@ class Catalog:
         return {name: runs[name] for name in sorted(runs, key=natural)}
 
     def _list(self) -> None:
-        """List a tree that is in an object storage; the listing answers the questions of this look.
+        """List a tree in an object storage, once for this look.
 
-        What is beside a single log is not asked for.
+        For a single log, the objects next to it are not listed.
         """
         if isinstance(self.root, RemotePath) and isinstance(self._where, RemotePath) and not self._is_file:
             self.root = self.root.listed()
@@ -131,7 +129,7 @@ class Catalog:
             self._where = self.root / inner if inner else self.root
 
     def _renew_states(self, runs: dict[str, Entry], files: Files) -> None:
-        """Look whether those that were being written still are."""
+        """Check whether the runs that were being written still are."""
         changed = []
         for name, entry in runs.items():
             if entry.facts.state in OPEN_STATES:
@@ -146,7 +144,7 @@ class Catalog:
         return self.root / name
 
     def _unchanged(self, known: dict[str, Entry], files: Files, *, read: bool) -> dict[str, Entry] | None:
-        """The runs as they are known, where no file has come, gone or changed; None otherwise."""
+        """The known runs, if no file has appeared, disappeared or changed; otherwise None."""
         if not files.stamps.keys() <= known.keys():
             return None
         runs = {}
@@ -160,7 +158,7 @@ class Catalog:
                     joined.update(files.members(name, ()))
             elif entry.facts.rank is not None:
                 shards.add(name)
-        return runs if runs and shards <= joined else None  # patterns may have met shards, and not their log
+        return runs if runs and shards <= joined else None  # a pattern may have matched shards, but not their log
 
     def _looked_at(
         self,
@@ -171,7 +169,7 @@ class Catalog:
         progress: Progress | None,
         workers: int | None,
     ) -> dict[str, Entry]:
-        """The runs, after a look at what is new or has changed."""
+        """The runs, after a look at new and changed files."""
         names = [name for name in files.stamps if not _is_second(name, files.stamps)]
 
         def is_fresh(name: str) -> bool:
@@ -199,11 +197,11 @@ class Catalog:
         return {name: every[name] for name in logs}
 
     def _logs(self, look: Look) -> list[Path]:
-        """The runs, by what is known of files; raises LogNotFound when there are none."""
+        """The runs, from what *look* knows of files; raises LogNotFound if there are none."""
         return find_logs([self._where], look)
 
     def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: Files, logs: frozenset[str]) -> None:
-        """Keep which files are runs, and which are not."""
+        """Store which files are runs, and which are not."""
         changed: list[Entry] = []
         for name in files.stamps.keys() | every.keys():
             entry = every.get(name) or Entry(name, files.stamps[name], True, Facts(), time.time())
@@ -223,9 +221,9 @@ class Catalog:
         workers: int | None,
         elsewhere: bool = False,
     ) -> dict[str, Entry]:
-        """Look at logs that are new or have changed, and keep what was found out.
+        """Look at new and changed logs, and store what was found.
 
-        Those that changed last come last: by then that may be long enough ago to be sure of them.
+        The most recently changed ones come last: by then, the change may be old enough for a reliable stamp.
         """
         names = sorted(names, key=lambda name: files.changed(name, ()))
         kept = {name: (digest, position) for name, digest, position in self.store.digests(names)} if read else {}
@@ -246,7 +244,7 @@ class Catalog:
         for number, (began, answers) in run_all(_answer, looks, seconds=seconds, workers=workers, elsewhere=elsewhere):
             for name, (facts, digest, position) in zip(parts[number], answers, strict=True):
                 is_settled = began - files.changed(name, facts.files) > _RACE
-                # What a network did not give this time, it may give the next.
+                # An error of the network may be gone the next time.
                 looked = began / 1e9 if is_settled and not (self._is_remote and facts.error) else 0.0
                 stamp = files.stamp(name, facts.files)
                 found[name] = Entry(name, stamp, bool(facts.format) and facts.rank is None, facts, looked)
@@ -283,7 +281,7 @@ class Catalog:
         return found
 
     def _found_remote(self, where: RemotePath) -> dict[str, str]:
-        """The same by the listing."""
+        """The same for an object storage, from the listing."""
         stamps = {name: stamp_of_info(info) for name, info in where.listing.files()}
         if self._is_tree:
             return stamps
@@ -297,6 +295,6 @@ class Catalog:
 
 
 def _is_second(name: str, names: Iterable[str]) -> bool:
-    """Whether there is a log of which the file is a further one: ``run.simion.log.bin`` beside ``run.simion.log``."""
+    """Whether the file belongs to another log, such as ``run.simion.log.bin`` to ``run.simion.log``."""
     stem, dot, _ = name.rpartition(".")
     return bool(dot) and stem in names

@@ -1,4 +1,4 @@
-"""What one log tells of itself: its header, and where it is asked for, what its frames come to."""
+"""The facts about one log: its header and, if requested, a digest of its frames."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from trainlog.table.values import flatten
 
 __all__ = ["facts_of", "log_of"]
 
-_SMALL: Final = 1 << 16  # bytes of a log that is read as frames, and as a whole after each change
+_SMALL: Final = 1 << 16  # bytes; a smaller log is read frame by frame, and completely after each change
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION)
 
 
 def log_of(path: Path) -> tuple[Reader | None, Facts]:
-    """The log that *path* belongs to, with what its header says; no reader for what is no log, or cannot be read."""
+    """The log that *path* belongs to, with the facts of its header; no reader if it is not a log or cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainlogWarning)
@@ -61,15 +61,15 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
 
 
 def facts_of(path: Path, *, read: bool, before: tuple[Facts, Digest, str] | None = None) -> tuple[Facts, Digest, str]:
-    """What there is to know of the log at *path*.
+    """All facts about the log at *path*.
 
     Args:
         path: the log.
         read: whether to read its frames, too.
-        before: what was known of it, to read only what was appended since.
+        before: what was known about it, to read only what was appended since.
 
     Returns:
-        The facts, the digest, and the position until which the log was read.
+        The facts, the digest, and the position up to which the log was read.
 
     """
     reader, facts = log_of(path)
@@ -82,7 +82,7 @@ def facts_of(path: Path, *, read: bool, before: tuple[Facts, Digest, str] | None
     if read and facts.rank is None:
         try:
             facts.torn, digest, position = _read(reader, facts, before)
-        except TrainlogError as error:  # such as a disk that fails
+        except TrainlogError as error:  # such as a failing disk
             facts.error = error.message
             return facts, digest, ""
     facts.state = state_of(facts, reader.files)
@@ -90,7 +90,7 @@ def facts_of(path: Path, *, read: bool, before: tuple[Facts, Digest, str] | None
 
 
 def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None) -> tuple[bool, Digest, str]:
-    """Read the frames into *facts* and a digest; whether the log ends inside a record."""
+    """Read the frames into *facts* and a digest; the first result is whether the log ends inside a record."""
     gaps: list[Gap] = []
     if facts.size <= _SMALL:
         digest, position = _of_frames(reader, gaps), ""
@@ -99,7 +99,7 @@ def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None
         try:
             position = _add(digest, reader, position, gaps)
             facts.holes, facts.damage = known.holes, known.damage
-        except InvalidPosition:  # it was replaced, or training went back
+        except InvalidPosition:  # the log was replaced, or training was rewound
             gaps.clear()
             digest = Digest()
             position = _add(digest, reader, None, gaps)
@@ -143,7 +143,7 @@ def _add(digest: Digest, reader: Reader, position: str | None, gaps: list[Gap]) 
 
 
 def _metrics_of(digest: Digest) -> dict[str, Metric]:
-    """The metrics of stats that have a finite number, and those of generations where stats do not have them."""
+    """The metrics with finite numbers: those of stats, then those of generations that stats do not have."""
     found: dict[str, Metric] = {}
     for kind in _MEASURED:
         for key, metric in digest.kinds.get(int(kind), {}).items():

@@ -1,4 +1,4 @@
-"""Which runs there are, and what catalogs know of them: all that is told of runs without reading their rows."""
+"""The runs and what their catalogs know about them: everything that is available without reading their rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainlog.model import Kind, KindLike
 
 __all__ = ["KnownRuns", "Reached", "warn_of"]
 
-_FEW: Final = 16  # logs that a process is given at a time
+_FEW: Final = 16  # logs that a process gets at a time
 _NAMED: Final = 3  # damaged logs that a warning names
 
 
@@ -29,9 +29,9 @@ class Reached(NamedTuple):
     """How far a run has come.
 
     Attributes:
-        rows: so many of one kind.
-        time: of the last of them.
-        position: behind the last frame, to scan from; empty where a small log is read from its beginning.
+        rows: the number of rows of one kind.
+        time: the time of the last of them.
+        position: the position after the last frame, to scan from; empty for a small log, which is read from its start.
 
     """
 
@@ -42,14 +42,14 @@ class Reached(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownRuns:
-    """Some of the runs of several catalogs. They are looked at when they are first asked for, and then kept.
+    """Some runs of several catalogs. They are looked at on first access, and the result is kept.
 
     Attributes:
-        catalogs: whose runs they are.
+        catalogs: the catalogs with the runs.
         on_error: what to do about damaged logs.
-        progress: whether a terminal shows a bar, or what is called instead.
-        workers: how many processes read; None for one for each core.
-        names: which of the runs; None for all.
+        progress: whether to show a bar on a terminal, or a function to call instead.
+        workers: the number of processes that read; None means one per core.
+        names: the names of the chosen runs; None means all.
 
     """
 
@@ -58,11 +58,11 @@ class KnownRuns:
     progress: bool | Callable[[int, int], object]
     workers: int | None
     names: frozenset[str] | None = None
-    # All runs of the catalogs, without and with what is in their frames; of one value for all that `only` makes.
+    # All runs of the catalogs, without and with what is in their frames; shared with all results of `only`.
     _looked: dict[bool, dict[str, KnownRun]] = field(default_factory=dict)
 
     def only(self, names: Iterable[str]) -> KnownRuns:
-        """Those of these *names*."""
+        """The runs with these *names*."""
         return replace(self, names=frozenset(names))
 
     def anew(self) -> KnownRuns:
@@ -71,12 +71,12 @@ class KnownRuns:
 
     @property
     def is_looked_at(self) -> bool:
-        """Whether it is known which runs there are."""
+        """Whether the runs were looked at."""
         return bool(self._looked)
 
     @property
     def is_read(self) -> bool:
-        """Whether it is known what is in their frames."""
+        """Whether their frames were read."""
         return True in self._looked
 
     def _all(self, *, read: bool) -> dict[str, KnownRun]:
@@ -94,15 +94,15 @@ class KnownRuns:
         return found
 
     def _chosen(self, *, read: bool) -> dict[str, KnownRun]:
-        """The runs that were chosen, the damaged ones among them."""
+        """The chosen runs, including damaged ones."""
         found = self._all(read=read)
         return found if self.names is None else {name: one for name, one in found.items() if name in self.names}
 
     def entries(self, *, read: bool) -> dict[str, KnownRun]:
-        """The runs by name, without those that `on_error` leaves out; with *read* their frames are known, too.
+        """The runs by name, without those that `on_error` leaves out; with *read*, their frames are read, too.
 
         Raises:
-            LogNotFound: when there are no runs.
+            LogNotFound: if there are no runs.
             DamagedLog: with ``on_error="raise"``, for a damaged log.
 
         """
@@ -114,7 +114,7 @@ class KnownRuns:
         return {name: one for name, one in found.items() if name not in bad} if bad else found
 
     def damaged(self) -> dict[str, str]:
-        """What is wrong with which run, by name; the logs are read for it."""
+        """The problems of damaged runs, by name; reads the logs."""
         return _problems(self._chosen(read=True))
 
     def warn(self) -> None:
@@ -122,11 +122,11 @@ class KnownRuns:
         warn_of(self.damaged(), len(self._chosen(read=True)), self.on_error)
 
     def members(self) -> list[Member]:
-        """The runs as fragments have them."""
+        """The runs as members of fragments."""
         return [one.member(name) for name, one in self.entries(read=False).items() if one.facts.state != "unreadable"]
 
     def stamps(self) -> dict[str, str]:
-        """What tells whether the files of a run have changed, by name."""
+        """The stamps of the files of each run, by name; a stamp differs if its files have changed."""
         return {name: one.entry.stamp for name, one in self.entries(read=False).items()}
 
     def steps_and_rewards(self) -> list[tuple[str, str]]:
@@ -134,7 +134,7 @@ class KnownRuns:
         return [(one.facts.step, one.facts.reward) for one in self.entries(read=True).values()]
 
     def rows(self, *, read: bool, metrics: Iterable[str] = (), with_provenance: bool = False) -> list[dict[str, Any]]:
-        """The rows of the table; with those of *metrics* (``best/reward``) that are no last values, too."""
+        """The rows of the table, including the *metrics* other than last values, such as ``best/reward``."""
         entries = self.entries(read=read)
         rows = [row_of(name, one.facts) for name, one in entries.items()]
         if with_provenance:
@@ -151,14 +151,14 @@ class KnownRuns:
         return rows
 
     def rows_for(self, keys: Iterable[str], *, read: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
+        """The rows of the runs with what *keys* name, and all column names, each mapped to None; for filters and lists.
 
-        The logs are read with *read*, and where one of *keys* is no column of what the headers say: a metric of that
-        name comes before the end of a nested key. Where runs come from (``run/host``) is in the rows only where a key
-        names something of it.
+        The logs are read if *read* is set or one of *keys* is not a column from the headers, because a metric of that
+        name has priority over the end of a nested key. The provenance (``run/host``) is in the rows only if a key names
+        a part of it.
 
         Raises:
-            ExpressionError: when there are runs, and none has one of *keys*.
+            ExpressionError: if there are runs, but none has one of *keys*.
 
         """
         keys = list(keys)
@@ -177,7 +177,7 @@ class KnownRuns:
         return rows, columns
 
     def _digests(self, entries: Mapping[str, KnownRun]) -> dict[str, tuple[Digest, str]]:
-        """The digest of each log, and how far it goes; of those that no catalog has kept the frames are read."""
+        """The digest and the end position of each log; logs whose digest is not in a catalog are read."""
         found: dict[str, tuple[Digest, str]] = {}
         for catalog in self.catalogs:
             names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
@@ -191,7 +191,7 @@ class KnownRuns:
         return found
 
     def reached(self, kind: KindLike) -> dict[str, Reached]:
-        """How far each run has come that has rows of *kind*, by name."""
+        """The progress of each run with rows of *kind*, by name."""
         entries = self.entries(read=True)
         number = int(Kind.of(kind))
         known = self._digests(entries)
@@ -199,7 +199,7 @@ class KnownRuns:
         return {name: Reached(int(span[0]), span[2], position) for name, (span, position) in spans.items() if span}
 
     def schema(self, kind: KindLike) -> Schema:
-        """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
+        """The columns of the rows of *kind* in all runs; a log that the catalog does not know is read."""
         entries = self.entries(read=True)
         self.warn()
         found = self._digests(entries)
@@ -207,7 +207,7 @@ class KnownRuns:
 
 
 def warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
-    """Warn of *damaged* logs, of so many in *total*, with ``on_error="report"``."""
+    """Warn of *damaged* logs, out of *total* logs, with ``on_error="report"``."""
     if not damaged or on_error != "report":
         return
     names = ", ".join(f"{name} ({problem})" for name, problem in list(damaged.items())[:_NAMED])

@@ -1,4 +1,4 @@
-"""The runs of several folders and logs, followed by threads for as long as a program runs."""
+"""The runs of several folders and logs, followed by threads while a program runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from trainlog.storage.location import RemotePath
 
 __all__ = ["LiveCatalog", "LiveRun"]
 
-_FIRST: Final = 4.0  # seconds that somebody waits for the first look
-REMOTE_PAUSE: Final = 5.0  # seconds between two listings of an object storage, each of which costs money
+_FIRST: Final = 4.0  # seconds that `start` waits for the first look at most
+REMOTE_PAUSE: Final = 5.0  # seconds between listings of an object storage, which cost money
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,12 @@ class LiveRun:
     """A log that was found.
 
     Attributes:
-        id: made of its place, so that it is the same after a restart.
-        name: its path below the folder, with ``/``; with the name of the folder, where there are several.
+        id: derived from its path, so that it is the same after a restart.
+        name: its path below the folder, with ``/``; it starts with the name of the folder if there are several.
         root: the folder, or the log itself.
         path: the log.
-        known: what the catalog knows of it.
-        notes: what people have said of it.
+        known: what the catalog knows about it.
+        notes: what users have noted about it.
 
     """
 
@@ -53,18 +53,18 @@ class LiveRun:
 
     @property
     def facts(self) -> Facts:
-        """What is known of its content."""
+        """What is known about its content."""
         return self.known.facts
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its files, where there are several beside one another."""
+        """Its files, if it has several in one folder."""
         folder = self.path.parent
         return tuple(folder / one for one in self.facts.files) if len(self.facts.files) > 1 else ()
 
     @cached_property
     def row(self) -> dict[str, Any]:
-        """What the table and filters know of it, by column; see `trainlog.catalog.runs.Runs.config`."""
+        """Its row for the table and for filters; see `trainlog.catalog.runs.Runs.config`."""
         return row_of(self.name, self.facts, self.notes)
 
     @cached_property
@@ -74,14 +74,14 @@ class LiveRun:
 
 
 class LiveCatalog:
-    """All runs below some folders, looked for by a thread, and read by another one.
+    """All runs below some folders; one thread finds them, another reads them.
 
     Attributes:
-        entries: by id.
-        version: grows with every change.
-        left_out: how many of the folders have more files than are looked at.
-        is_complete: whether all headers were looked at once.
-        on_change: called when there is a change.
+        entries: the runs by id.
+        version: increases with every change.
+        left_out: the number of folders that have more files than the limit.
+        is_complete: whether all headers have been looked at once.
+        on_change: called after a change.
 
     """
 
@@ -89,12 +89,12 @@ class LiveCatalog:
         """Follow *roots*, folders and logs.
 
         Args:
-            roots: of the runs.
-            pause: seconds between two looks, at least.
-            read_only: whether nothing that people say of runs is kept.
+            roots: where the runs are.
+            pause: the minimum number of seconds between two looks.
+            read_only: whether to refuse to store notes on runs.
 
         Raises:
-            LogNotFound: when one of them does not exist.
+            LogNotFound: if one of *roots* does not exist.
 
         """
         self.roots = []
@@ -121,13 +121,13 @@ class LiveCatalog:
         ]
 
     def start(self) -> None:
-        """Begin, and wait for the first look as long as somebody at a browser would."""
+        """Start the threads, and wait for the first look, but no longer than a user of a browser would."""
         for thread in self._threads:
             thread.start()
         self._begun.wait(_FIRST)
 
     def close(self) -> None:
-        """End the threads; one that waits for a process that reads ends with this one."""
+        """End the threads; one that waits for a reading process ends with this process."""
         self._closed = True
         self._wake.set()
         for thread in self._threads:
@@ -138,13 +138,13 @@ class LiveCatalog:
         while not self._closed:
             began = time.monotonic()
             is_more = False
-            with suppress(TrainlogError, OSError):  # of an object storage, or a disk; the next look may have an answer
+            with suppress(TrainlogError, OSError):  # of an object storage or a disk; the next look may succeed
                 is_more = act()
             pause = 0.0 if is_more else self._pause
             self._wake.wait(pause if act == self.read else max(pause, 5 * (time.monotonic() - began)))
 
     def named(self, name: str) -> LiveRun | None:
-        """The run of that name, after another look where it is not known; never is a path made of *name*."""
+        """The run of that name, after another look if it is not known; *name* is never used as a path."""
 
         def find() -> LiveRun | None:
             return next((run for run in list(self.entries.values()) if run.name == name), None)
@@ -156,21 +156,21 @@ class LiveCatalog:
 
     @staticmethod
     def path_of(run: LiveRun) -> Path:
-        """The log of *run*, after another look at where it leads.
+        """The path of the log of *run*, after checking again where it leads.
 
         Raises:
-            LogNotFound: when it has gone, or has become a link that leads out of the folder.
+            LogNotFound: if it is gone, or has become a link that leads out of the folder.
 
         """
         for path in (run.path, *run.files):
             if path.exists() and (not _is_inside(path, run.root) or (path.is_dir() and leads_out(path, run.root))):
-                raise LogNotFound("it is not in the served folder any more")
+                raise LogNotFound("it is no longer in the served folder")
         if not run.path.exists() and run.path.name in run.facts.files:
-            raise LogNotFound("the file is not there any more")
+            raise LogNotFound("the file is gone")
         return run.path
 
     def scan(self) -> bool:
-        """Look for new logs, changed ones, and ones that have gone."""
+        """Look for new, changed and removed logs."""
         for root, follower in self._followers.items():
             if not self._closed:
                 self.notes[root].refresh()
@@ -179,11 +179,11 @@ class LiveCatalog:
         self.is_complete = True
         self._begun.set()
         for entry in list(self.entries.values()):
-            _ = entry.searched  # so that nobody who types a filter waits for it
+            _ = entry.searched  # computed now, so that typing a filter does not have to wait for it
         return False
 
     def read(self) -> bool:
-        """Bring up to date what the list tells of the frames of some logs; whether there are more of them."""
+        """Update what the list shows from the frames of some logs; return whether there may be more."""
         found = False
         for root, follower in self._followers.items():
             if not self._closed and (runs := follower.read()):
@@ -192,10 +192,10 @@ class LiveCatalog:
         return found
 
     def annotate(self, entry: LiveRun, fields: Mapping[str, Any]) -> None:
-        """Keep what somebody says of a run.
+        """Store a user's notes on a run.
 
         Raises:
-            TrainlogError: when it cannot be kept.
+            TrainlogError: if they cannot be stored.
 
         """
         self.notes[entry.root].annotate(entry.known.path, fields)
@@ -223,11 +223,11 @@ class LiveCatalog:
         id = hashlib.blake2b(f"{root}\0{shown}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
         path = self._followers[root].path(name)
         if isinstance(path, RemotePath):
-            path = path.alone()  # the listing tells how it was when it was found
+            path = path.alone()  # the listing is only a snapshot
         return LiveRun(id, shown, root, path, known, notes)
 
     def digests(self, entries: Iterable[LiveRun]) -> Iterator[tuple[LiveRun, Digest]]:
-        """Yield what is known of the metrics of runs that were read; all of it together would be large."""
+        """Yield the digests of the runs that were read, one by one, as all of them together would be large."""
         for root, follower in self._followers.items():
             mine = {entry.known.path: entry for entry in entries if entry.root == root}
             for name, digest, _ in follower.store.digests(mine):
@@ -235,7 +235,7 @@ class LiveCatalog:
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    """Whether *path*, with all symbolic links followed, is *root*, in that folder, or a further file of that log."""
+    """Whether *path*, with all symbolic links resolved, is *root*, in that folder, or another file of that log."""
     if isinstance(path, RemotePath):
         return path.below(root) is not None
     real = Path(os.path.realpath(path))

@@ -1,4 +1,4 @@
-"""Runs that are followed as a table: which fit a filter, in which order, which columns there are, and their values."""
+"""Followed runs as a table: filtering, sorting, the available columns, and their values."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from trainlog.errors import ExpressionError
 
 __all__ = ["LiveTable", "is_metric"]
 
-_KEPT: Final = 16  # answers that are remembered
-_SECONDS: Final = 3.0  # that a regular expression may take
-_VALUES: Final = 12  # of a column that are named
+_KEPT: Final = 16  # cached answers
+_SECONDS: Final = 3.0  # time limit of a regular expression
+_VALUES: Final = 12  # at most this many values of a column are listed
 _OWN: Final = frozenset(["run", "state", "error", *FACTS])
 
 
 def is_metric(column: str) -> bool:
-    """Whether it is a number of a metric, such as ``last/reward``."""
+    """Whether *column* is a number of a metric, such as ``last/reward``."""
     return column.partition("/")[0] in PREFIXES
 
 
 class _Known:
-    """What is made of the runs as they are now."""
+    """What is derived from the runs as they are now."""
 
     def __init__(self, catalog: LiveCatalog) -> None:
         self.version = catalog.version
@@ -40,19 +40,19 @@ class _Known:
 
     @cached_property
     def columns(self) -> dict[str, None]:
-        """All columns, those of the metadata before those of metrics."""
+        """All columns, metrics last."""
         every = dict.fromkeys(chain.from_iterable(entry.row for entry in self.entries))
         return dict.fromkeys(sorted(every, key=is_metric))
 
 
 class LiveTable:
-    """The table of the runs of a catalog; may be asked by several threads."""
+    """The table of the runs of a catalog; safe to use from several threads."""
 
     def __init__(self, catalog: LiveCatalog) -> None:
         self._catalog = catalog
         self._now = _Known(catalog)
         self._measured: dict[str, dict[str, tuple[object, float | None]]] = {}
-        self._lock = threading.Lock()  # one at a time, as the next one mostly wants the same
+        self._lock = threading.Lock()  # one at a time, as the next caller mostly wants the same
         self._patterns = threading.Lock()
 
     def _known(self) -> _Known:
@@ -61,10 +61,10 @@ class LiveTable:
         return self._now
 
     def select(self, text: str, sort: str = "-changed") -> list[LiveRun]:
-        """The runs that fit the filter *text*, by the column *sort*, backwards behind a minus.
+        """The runs that match the filter *text*, sorted by the column *sort*; a leading minus reverses the order.
 
         Raises:
-            ExpressionError: for no filter, a key that no run has, and a regular expression that takes too long.
+            ExpressionError: for an invalid filter, a key that no run has, or a regular expression that takes too long.
 
         """
         wanted = Filter.of(text)
@@ -79,7 +79,7 @@ class LiveTable:
 
     def _selected(self, known: _Known, wanted: Filter, sort: str) -> list[LiveRun]:
         if sort not in known.orders:
-            known.orders = {sort: self._sorted(known, known.entries, sort)}  # mostly the next filter has the same
+            known.orders = {sort: self._sorted(known, known.entries, sort)}  # the next filter mostly has the same
         if not wanted.text.strip():
             return known.orders[sort]
         chosen = {entry.id for entry in self._chosen(known, wanted)}
@@ -98,7 +98,7 @@ class LiveTable:
                     row[SEARCHED] = entry.searched
         if not wanted.has_patterns:
             return [entry for entry, row in zip(known.entries, rows, strict=True) if wanted(row)]
-        with self._patterns:  # a process of its own, as nothing can interrupt a regular expression in this one
+        with self._patterns:  # in another process, as a regular expression in this one cannot be interrupted
             try:
                 fit = run_bounded(matching_rows, (wanted.text, rows), seconds=_SECONDS)
             except TimeoutError:
@@ -106,7 +106,7 @@ class LiveTable:
         return [known.entries[n] for n in fit]
 
     def _sorted(self, known: _Known, entries: list[LiveRun], sort: str) -> list[LiveRun]:
-        """Numbers before text; what a run does not have comes last, in either direction."""
+        """Numbers come before text; runs without a value come last, in either direction."""
         pairs = list(zip(self._values(known, entries, sort.removeprefix("-")), entries, strict=True))
         having = [pair for pair in pairs if pair[0] is not None and pair[0] == pair[0]]
         lacking = [entry for value, entry in pairs if value is None or value != value]
@@ -119,12 +119,12 @@ class LiveTable:
         return [entry for _, entry in having] + lacking
 
     def values(self, entries: Sequence[LiveRun], column: str) -> list[Any]:
-        """What runs have in a column, None where they do not."""
+        """The values of runs in a column; None for a run without one."""
         with self._lock:
             return self._values(self._known(), entries, column)
 
     def _values(self, known: _Known, entries: Sequence[LiveRun], column: str) -> list[Any]:
-        if column == "changed":  # the usual order: the first list waits for no rows
+        if column == "changed":  # the default order; the first list need not wait for the rows
             return [entry.facts.changed for entry in entries]
         if column in known.columns:
             return [entry.row.get(column) for entry in entries]
@@ -134,7 +134,7 @@ class LiveTable:
         return [None] * len(entries) if name is None else [entry.row.get(name) for entry in entries]
 
     def _numbers(self, known: _Known, entries: Sequence[LiveRun], column: str) -> list[float | None]:
-        """Those of a metric that are no last values, out of the digests; read once while a log stays as it is."""
+        """The numbers of a metric other than last values, from the digests; cached until a log changes."""
         prefix, _, metric = column.partition("/")
         kept = self._measured.setdefault(column, {})
         missing = [one for one in known.entries if one.facts.read and kept.get(one.id, (None,))[0] is not one.known]
@@ -146,10 +146,10 @@ class LiveTable:
         return [kept.get(entry.id, (None, None))[1] for entry in entries]
 
     def column(self, key: str) -> str:
-        """The column that *key* means.
+        """The column that *key* refers to.
 
         Raises:
-            ExpressionError: when no run has it.
+            ExpressionError: if no run has it.
 
         """
         with self._lock:
@@ -158,7 +158,7 @@ class LiveTable:
             return resolve(key, known.columns) or key
 
     def columns(self, text: str) -> list[dict[str, Any]]:
-        """What there is to know of each column, over the runs that fit *text*.
+        """A description of each column, over the runs that match *text*.
 
         Raises:
             ExpressionError: as `select`.

@@ -1,4 +1,4 @@
-"""What people say of runs: names, tags, notes, and views of the dashboard, in one JSON file beside the logs."""
+"""Users' notes on runs: names, tags, notes, and views of the dashboard, in one JSON file next to the logs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["NAME", "PREFIX", "Notes"]
 
 NAME: Final = ".trainlog-notes.json"
 PREFIX: Final = "my"
-"""What stands before them in the columns of a run: ``my/name``, ``my/tags``, ``my/note``."""
+"""The prefix of their columns: ``my/name``, ``my/tags``, ``my/note``."""
 
 _MOST_BYTES: Final = 16 << 20
 _MOST_TAGS: Final = 32
@@ -27,11 +27,11 @@ _LETTERS: Final = {"name": 200, "note": 4000, "tag": 60, "view": 100, "address":
 
 
 class Notes:
-    """The notes of one folder. What cannot be read counts as nothing, and is not overwritten.
+    """The notes of one folder. A file that cannot be read counts as empty, and is not overwritten.
 
     Attributes:
-        runs: by the path of the run: ``name``, ``tags``, ``note``, those that there are.
-        views: the query of the address of a view, by name.
+        runs: the notes by the path of the run: any of ``name``, ``tags``, ``note``.
+        views: the query part of the address of each view, by name.
 
     """
 
@@ -47,19 +47,19 @@ class Notes:
         self.refresh()
 
     def refusal(self) -> str:
-        """Why nothing can be written; empty when it can."""
+        """Why notes cannot be written; empty if they can."""
         if self._read_only:
             return "the dashboard was started with --read-only"
         if isinstance(self.path, RemotePath):
-            return "the logs are in an object storage, where no notes are kept"
+            return "the logs are in an object storage, where notes are not stored"
         if self.problem:
             return self.problem
         if not self.path.parent.is_dir():
-            return "the folder of the logs is not there"
+            return "the folder of the logs does not exist"
         return "" if os.access(self.path.parent, os.W_OK | os.X_OK) else "the folder of the logs is read-only"
 
     def refresh(self) -> None:
-        """Read the file again, if another process has changed it."""
+        """Read the file again if another process has changed it."""
         if isinstance(self.path, RemotePath):
             return
         try:
@@ -74,7 +74,7 @@ class Notes:
         self._stamp = stamp
         try:
             if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-                raise ValueError("it is no small file")
+                raise ValueError("it is not a regular file, or it is too large")
             known = json.loads(self.path.read_bytes())
             self.runs = {str(path): _run(fields) for path, fields in known.get("runs", {}).items()}
             self.views = {str(name): str(query) for name, query in known.get("views", {}).items()}
@@ -84,11 +84,11 @@ class Notes:
             self.problem = f"{NAME} cannot be read ({error}); repair it or move it away"
 
     def annotate(self, run: str, fields: Mapping[str, Any]) -> None:
-        """Keep *fields* of *run*: ``name``, ``tags``, ``note``; one that is empty is forgotten.
+        """Store *fields* of *run*: ``name``, ``tags``, ``note``; empty ones are removed.
 
         Raises:
-            ValueError: for other fields, or too much of them.
-            LogWriteError: when it cannot be written.
+            ValueError: for other fields, or values that are too long.
+            LogWriteError: if the file cannot be written.
 
         """
         run.encode()
@@ -101,16 +101,16 @@ class Notes:
             self._write(runs, self.views)
 
     def keep_view(self, name: str, query: str) -> None:
-        """Keep the address of a view under *name*; an empty one is forgotten.
+        """Store the address of a view under *name*; an empty one removes the view.
 
         Raises:
-            ValueError: for too much of it.
-            LogWriteError: when it cannot be written.
+            ValueError: if there is no name, or too much to store.
+            LogWriteError: if the file cannot be written.
 
         """
         name, query = _text(name, "view").strip(), _text(query, "address")
         if not name:
-            raise ValueError("a view has a name")
+            raise ValueError("a view needs a name")
         with self._lock:
             self.refresh()
             views = {**self.views, name: query}
@@ -132,12 +132,12 @@ class Notes:
 
 
 def _run(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields, those that are not empty; raises ValueError for what they cannot be."""
+    """The fields that are not empty; raises ValueError for invalid ones."""
     if unknown := fields.keys() - {"name", "tags", "note"}:
-        raise ValueError(f"a run has a name, tags and a note, and no {min(map(str, unknown))!r}")
+        raise ValueError(f"a run has a name, tags and a note, but no {min(map(str, unknown))!r}")
     tags = fields.get("tags") or []
     if not isinstance(tags, list) or len(tags) > _MOST_TAGS:
-        raise ValueError(f"tags are a list of at most {_MOST_TAGS}")
+        raise ValueError(f"tags must be a list of at most {_MOST_TAGS}")
     found: dict[str, Any] = {name: _text(fields.get(name) or "", name).strip() for name in ("name", "note")}
     found["tags"] = list(dict.fromkeys(tag for one in tags if (tag := _text(one, "tag").strip())))
     return {name: value for name, value in found.items() if value}
@@ -145,9 +145,9 @@ def _run(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str) or len(value) > _LETTERS[what]:
-        raise ValueError(f"this {what} is no text of at most {_LETTERS[what]:,} letters")
+        raise ValueError(f"this {what} is not a text of at most {_LETTERS[what]:,} characters")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"this {what} has letters that UTF-8 cannot spell") from None
+        raise ValueError(f"this {what} has characters that UTF-8 cannot encode") from None
     return value

@@ -1,6 +1,6 @@
-"""How the rows of many logs are read: a plan, which becomes fragments of about equal bytes.
+"""How the rows of many logs are read: a plan, which is split into fragments of about equal size in bytes.
 
-What other programs are given begins here: a pool of processes, Polars, Ray Data, Dask and Spark.
+Everything that runs elsewhere starts here: a pool of processes, Polars, Ray Data, Dask and Spark.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = ["Plan", "RowChoice", "by_bytes"]
 
 
 class RowChoice(TypedDict, total=False):
-    """Which rows of the logs, and which of their columns.
+    """Which rows and columns of the logs to read.
 
     Attributes:
         keys: only these columns, in this order; a run that lacks one has gaps there.
-        time: only rows from the first to before the second, in seconds.
-        steps: the same for the rows' ``step``.
-        last: of those, only so many from the end of each run.
+        time: only rows within this half-open range, in seconds.
+        steps: the same for the ``step`` of the rows.
+        last: of those rows, only this many from the end of each run.
 
     """
 
@@ -40,14 +40,14 @@ class RowChoice(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Plan:
-    """Some runs, and what is asked of them; `trainlog.catalog.runs.Runs.plan` makes it.
+    """Some runs and the query for them; created by `trainlog.catalog.runs.Runs.plan`.
 
     Attributes:
         members: the logs.
-        schema: of all their rows.
-        scan: the question to each; of one kind, and for all columns.
+        schema: the schema of all their rows.
+        scan: the query for each log; of one kind, and for all columns.
         on_error: what to do about damaged logs.
-        columns: those of the result, by their names in the schema; None for all.
+        columns: the columns of the result, by their names in the schema; None means all.
 
     """
 
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Bytes of the logs."""
+        """The bytes of all logs."""
         return sum(member.size for member in self.members)
 
     def arrow(self) -> pyarrow.Schema:
@@ -67,21 +67,21 @@ class Plan:
         return self.schema.arrow(self.columns)
 
     def narrowed(self, members: Sequence[Member], columns: Sequence[str] | None, **rows: Any) -> Plan:
-        """The same for some of the logs, for other *columns*, and with other ranges (``time``, ``steps``)."""
+        """The plan for some of the logs, other *columns*, and other ranges (``time``, ``steps``)."""
         return replace(self, members=members, columns=columns, scan=replace(self.scan, **rows))
 
     def fragments(self, size: int) -> list[Fragment]:
-        """Fragments of about *size* bytes of logs; a log is never divided."""
+        """Fragments of about *size* bytes of logs; a log is never split."""
         whole = Fragment((), self.scan, self.on_error, self.schema)
         each = whole if self.columns is None else whole.select(self.columns)
         return [replace(each, members=group) for group in by_bytes(self.members, size)]
 
 
 def by_bytes(members: Sequence[Member], most: int) -> list[tuple[Member, ...]]:
-    """*members*, in their order, in groups of about *most* bytes each; a log is never divided."""
+    """*members*, in their order, in groups of about *most* bytes each; a log is never split."""
     if not members:
         return []
-    sizes = np.cumsum([max(member.size, 1 << 12) for member in members])  # a small log costs an open, too
+    sizes = np.cumsum([max(member.size, 1 << 12) for member in members])  # opening a small log has a cost, too
     count = max(1, round(int(sizes[-1]) / most))
     number = np.minimum((sizes - 1) * count // int(sizes[-1]), count - 1)
     groups: dict[int, list[Member]] = {}

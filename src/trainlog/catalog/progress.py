@@ -1,4 +1,4 @@
-"""A progress bar for calls that take long."""
+"""A progress bar for slow calls."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Final
 
 __all__ = ["progress_bar"]
 
-_DELAY: Final = 1.0  # seconds before it appears
+_DELAY: Final = 1.0  # seconds before the bar appears
 
 
 @contextmanager
 def progress_bar(what: str, shown: bool | Callable[[int, int], object]) -> Iterator[Callable[[int, int], object]]:
-    """Yield a function that is called with how many are done, of how many.
+    """Yield a function to call with the number of items done and the total.
 
     Args:
-        what: is done.
-        shown: a bar on a terminal, after a second; or the function itself.
+        what: the label of the bar.
+        shown: whether to show a bar on a terminal, after a second; or the function to yield instead.
 
     """
     if callable(shown):

@@ -1,4 +1,4 @@
-"""One of many runs: as the catalog knows it, as users see it, and as a row of their table."""
+"""One of many runs: as the catalog knows it, as users see it, and as a row of the table of runs."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class RunInfo:
     """One of many runs, as the catalog knows it.
 
     Attributes:
-        name: unique among the runs: the path below the folder that was asked for.
-        path: of the log.
+        name: the path below the requested folder, which is unique among the runs.
+        path: the path of the log.
         meta: the metadata, nested keys joined by ``/``.
         state: see `trainlog.catalog.states.STATES`.
-        task: of its metadata, or None.
-        reason: what ended it, in words; empty where it does not say.
-        run: where it comes from, nested keys joined by ``/``; see docs/provenance.md.
+        task: the task in its metadata, or None.
+        reason: what ended it, in words; empty if that is not recorded.
+        run: the provenance, nested keys joined by ``/``; see docs/provenance.md.
 
     """
 
@@ -52,7 +52,7 @@ class RunInfo:
     run: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self) -> Reader:
-        """The log itself; raises as `trainlog.open`."""
+        """Open the log; raises as `trainlog.open`."""
         return registry.open(self.path)
 
 
@@ -64,30 +64,30 @@ class KnownRun(NamedTuple):
 
     @property
     def facts(self) -> Facts:
-        """What the catalog keeps of it."""
+        """What the catalog stores about it."""
         return self.entry.facts
 
     @property
     def path(self) -> Path:
-        """Of the log."""
+        """The path of the log."""
         return self.catalog.path(self.entry.path)
 
     def info(self, name: str) -> RunInfo:
-        """What users see of it, under this *name*."""
+        """The run as users see it, under *name*."""
         facts = self.facts
         return RunInfo(name, self.path, facts.meta, facts.state, facts.task or None, facts.reason, facts.run)
 
     def member(self, name: str) -> Member:
-        """The log as fragments have it."""
+        """The log as a member of a fragment, under *name*."""
         facts = self.facts
         return Member(self.path, name, facts.task or None, seed_of(facts.meta, facts.run), facts.size)
 
 
 @lru_cache(1 << 16)
 def _column_of(key: str) -> str:
-    """The column of a key of the metadata, where the catalog has none of that name, whether it has a value or not.
+    """The column of a metadata key, never one that the catalog itself uses, even if that has no value yet.
 
-    So it is the same before and after a log was read, and no key is taken for a metric, a note or the provenance.
+    So it is the same before and after a log was read, and no key is mistaken for a metric, a note or the provenance.
     """
     if key in _OWN:
         return f"{key}#2"
@@ -95,7 +95,7 @@ def _column_of(key: str) -> str:
 
 
 def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """The row of a run in `Runs.config`, with the *notes* of people; what the run does not have is not in it."""
+    """The row of a run in `Runs.config`, with the *notes* of users; values that the run lacks are left out."""
     row: dict[str, Any] = {"run": name, "state": facts.state, "task": facts.task}
     if facts.read:
         row["duration"] = facts.duration
@@ -120,7 +120,7 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
 
 
 def of_metric(digest: Digest, prefix: str, name: str) -> float | None:
-    """A number of the digest: of stats, or else of generations; None without any."""
+    """A number of a metric in the digest: of stats, or else of generations; None if there is none."""
     found = (digest.kinds.get(int(kind), {}).get(name) for kind in (Kind.STATS, Kind.EVOLUTION))
     metric = next((one for one in found if one is not None and one.numbers), None)
     if metric is None:

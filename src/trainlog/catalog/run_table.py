@@ -1,4 +1,4 @@
-"""Columns about many runs: one row for each run, or for each row of their logs."""
+"""Columns of many runs: one row per run, or one per row of their logs."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["Labels", "RunTable", "column_name", "utf8"]
 
 Array = npt.NDArray[Any]
 
-_ROWS: Final = 512  # that are made at a time
+_ROWS: Final = 512  # rows built at a time
 
 
 class Labels(NamedTuple):
-    """A column of few different values, such as the name of the run of each row.
+    """A column with few distinct values, such as the run name of each row.
 
     Attributes:
-        codes: int32, shape (rows,): the number of the value.
-        values: the values.
+        codes: int32, shape (rows,): for each row, the index of its value.
+        values: the distinct values.
 
     """
 
@@ -50,7 +50,7 @@ class Labels(NamedTuple):
 
 
 class RunTable(Mapping[str, Array]):
-    """Columns by name, all of one length; numpy arrays as those of `trainlog.Table`, with the same rules."""
+    """Columns by name, all of equal length; numpy arrays that follow the rules of `trainlog.Table`."""
 
     __slots__ = ("_columns", "rows")
 
@@ -61,9 +61,9 @@ class RunTable(Mapping[str, Array]):
 
     @classmethod
     def of_rows(cls, rows: Iterable[dict[str, Any]]) -> RunTable:
-        """A table of one row for each of *rows*, which are flat; a key that one lacks is absent there.
+        """A table with one row for each of *rows*, which are flat; a key that a row lacks is absent there.
 
-        They are taken some at a time, so that those of many thousand runs never all exist.
+        The rows are consumed in small batches, so that those of many thousand runs never exist all at once.
         """
         builder = TableBuilder(Kind.STATS)
         for some in batched(rows, _ROWS):
@@ -73,7 +73,7 @@ class RunTable(Mapping[str, Array]):
 
     @classmethod
     def of_tables(cls, tables: Sequence[Table], labels: Mapping[str, Sequence[Any]]) -> RunTable:
-        """The rows of *tables*, one after another, each with its *labels*; then their times, then their columns."""
+        """The rows of *tables*, one after another: first the *labels* of each, then the time, then its columns."""
         builder = TableBuilder(tables[0].kind if tables else Kind.STATS)
         counts = [table.rows for table in tables]
         builder.expected = sum(counts)
@@ -102,7 +102,7 @@ class RunTable(Mapping[str, Array]):
         return f"<RunTable: {self.rows:,} rows × {len(self)} columns>"
 
     def _repr_html_(self) -> str:
-        """Its first and last rows in a notebook."""
+        """The first and last rows, for a notebook."""
         names = list(self)[:20]
         columns = {name: self.column(name) for name in names}
 
@@ -115,7 +115,7 @@ class RunTable(Mapping[str, Array]):
         """A column with its validity; see `trainlog.table.column.Column`.
 
         Raises:
-            KeyError: when there is no such column.
+            KeyError: if there is no such column.
 
         """
         one = self._columns[key]
@@ -124,16 +124,16 @@ class RunTable(Mapping[str, Array]):
         return one.expand() if isinstance(one, SparseColumn) else one
 
     def select(self, keys: Sequence[str]) -> RunTable:
-        """The columns of *keys*, in this order.
+        """The columns *keys*, in this order.
 
         Raises:
-            KeyError: when there is no such column.
+            KeyError: if there is no such column.
 
         """
         return RunTable(self.rows, {key: self._columns[key] for key in keys})
 
     def take(self, rows: Any) -> RunTable:
-        """The rows that *rows* (bools, indices or a slice) chooses, as numpy does."""
+        """The rows that *rows* (bools, indices or a slice) selects, as in numpy."""
         taken: dict[str, Column | SparseColumn | Labels] = {
             key: Labels(one.codes[rows], one.values) if isinstance(one, Labels) else one.take(rows)
             for key, one in self._columns.items()
@@ -141,7 +141,7 @@ class RunTable(Mapping[str, Array]):
         return RunTable(len(np.arange(self.rows)[rows]), taken)
 
     def to_arrow(self) -> pyarrow.Table:
-        """As Apache Arrow has it; what is absent or null is null, see `trainlog.Table.to_arrow`.
+        """As an Apache Arrow table; absent and null values become null, see `trainlog.Table.to_arrow`.
 
         Raises:
             MissingExtra: without pyarrow: ``pip install "trainlog[arrow]"``.
@@ -157,7 +157,7 @@ class RunTable(Mapping[str, Array]):
         return pa.table({utf8(key): column for key, column in columns.items()})
 
     def to_polars(self) -> polars.DataFrame:
-        """As a polars frame.
+        """As a polars data frame.
 
         Raises:
             MissingExtra: without polars and pyarrow.
@@ -167,7 +167,7 @@ class RunTable(Mapping[str, Array]):
         return frame
 
     def to_pandas(self) -> pandas.DataFrame:
-        """As a pandas frame.
+        """As a pandas data frame.
 
         Raises:
             MissingExtra: without pandas.
@@ -176,7 +176,7 @@ class RunTable(Mapping[str, Array]):
         return pandas_frame({key: self.column(key) for key in self})
 
     def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
-        """As a relation of DuckDB, of its default connection or of *connection*.
+        """As a DuckDB relation, on the default connection or on *connection*.
 
         Raises:
             MissingExtra: without duckdb and pyarrow.
@@ -188,12 +188,12 @@ class RunTable(Mapping[str, Array]):
 
 
 def utf8(text: str) -> str:
-    """*text*, with what UTF-8 cannot spell written as an escape."""
+    """*text*, with characters that UTF-8 cannot encode written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def column_name(key: str, taken: Mapping[str, Any]) -> str:
-    """The column for *key*: numbered, ``time#2``, where there is one of that name."""
+    """The column name for *key*; numbered (``time#2``) if the name is taken."""
     number, name = 1, key
     while name in taken:
         number += 1

@@ -40,7 +40,7 @@ __all__ = ["Reached", "Runs", "Where", "Which", "runs", "selected"]
 
 Where = str | os.PathLike[str]
 
-_FRAGMENT: Final = 8 << 20  # bytes of the logs that a process reads at a time
+_FRAGMENT: Final = 8 << 20  # bytes of logs that a process reads at a time
 
 
 def runs(
@@ -50,23 +50,23 @@ def runs(
     progress: bool | Callable[[int, int], object] = True,
     workers: int | None = None,
 ) -> Runs:
-    """The runs of a folder, of a pattern (``sweep/*/run.flog``), or of several; nothing is read yet.
+    """The runs of a folder, of a pattern (``sweep/*/run.flog``), or of several of these; nothing is read yet.
 
-    Each log is one run, and so are the shards of a log, see `trainlog.find_logs.find_logs`. What is found out about
-    them is kept in a catalog, one SQLite file in that folder or in the user's cache, so that only what has changed is
-    looked at again. It may be deleted.
+    Each log is one run; the shards of a log together are one, too, see `trainlog.find_logs.find_logs`. The facts about
+    the runs are stored in a catalog, a SQLite file in that folder or in the user's cache, so that only changed files
+    are looked at again. The catalog can be deleted at any time.
 
     Args:
         where: folders, patterns and logs, on this machine or as URLs of an object storage (``s3://bucket/sweep``).
         on_error: what to do about damaged logs: ``report`` reads their whole frames and warns, ``skip`` leaves them
             out, ``raise`` raises. `Runs.damaged` lists them in any case.
-        progress: whether a terminal shows a bar for what takes more than a second; or a function that is called with
-            how many logs are done, of how many.
-        workers: processes that read; by default one for each core.
+        progress: whether to show a bar on a terminal when a call takes more than a second; or a function that is called
+            with the number of logs done and the total.
+        workers: the number of processes that read; by default one per core.
 
     Raises:
-        LogNotFound: when there is no such file or folder. When there are no logs, once the runs are asked for.
-        ValueError: for another *on_error*.
+        LogNotFound: if there is no such file or folder. If there are no logs, it is raised when the runs are accessed.
+        ValueError: for any other *on_error*.
 
     """
     if on_error not in ("raise", "skip", "report"):
@@ -78,28 +78,28 @@ def runs(
 
 
 class Runs(Sequence[RunInfo]):
-    """Many runs, in the natural order of their paths; made by `trainlog.runs`.
+    """Many runs, in the natural order of their paths; created by `trainlog.runs`.
 
-    It is cheap to make. Headers are read when the runs are counted or named, and all of the logs when something is
-    asked that stands in their frames: both once, as the catalog keeps it. The value keeps what it has found: `refresh`
-    looks again.
+    Creating it is cheap. Headers are read when the runs are counted or named, and whole logs when the answer depends on
+    their frames. Both happen once, as the catalog stores the result. The object itself keeps what it has found;
+    `refresh` looks again.
 
     Attributes:
-        known: what the catalogs know of them, for other modules.
+        known: what the catalogs know about the runs, for other modules.
 
     """
 
     def __init__(self, known: KnownRuns) -> None:
-        """Make a value of the runs that are *known*."""
+        """Wrap the *known* runs."""
         self.known = known
 
     @property
     def damaged(self) -> dict[str, str]:
-        """What is wrong with which run, by name: bytes that are no record, or a log that cannot be read."""
+        """The problems of damaged runs, by name: bytes that are not a record, or a log that cannot be read."""
         return self.known.damaged()
 
     def refresh(self) -> Runs:
-        """The same runs as they are now, with those that have come since; a filter is applied anew by the caller."""
+        """All runs as they are now, including new ones; the caller applies a filter again."""
         return Runs(self.known.anew())
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ class Runs(Sequence[RunInfo]):
         return entries[names].info(names) if isinstance(names, str) else Runs(self.known.only(names))
 
     def _repr_html_(self) -> str:
-        """The runs, their states and metadata in a notebook; no frames are read for it."""
+        """The runs, their states and metadata, for a notebook; no frames are read."""
         return RunTable.of_rows(self.known.rows(read=False))._repr_html_()
 
     def __repr__(self) -> str:
@@ -129,19 +129,19 @@ class Runs(Sequence[RunInfo]):
         bad = f", {len(self.damaged)} of all damaged" if self.known.is_read and self.damaged else ""
         return f"<Runs: {len(self):,} runs{bad}>"
 
-    # --- what is known of them ---
+    # --- facts about the runs ---
 
     @cached_property
     def config(self) -> RunTable:
-        """One row for each run.
+        """One row per run.
 
-        Its columns: ``run`` (name), ``state``, ``reason`` (what ended it), ``task``,
-        ``duration`` (s), ``frames``, ``size`` (bytes), ``changed`` (seconds since 1970), ``damage`` (bytes that are no
-        record), ``error`` (why a log cannot be read), each key of the metadata, and the last finite number of each
-        metric of stats or generations as ``last/reward``. What a run does not have is absent.
+        The columns are ``run`` (name), ``state``, ``reason`` (what ended it), ``task``, ``duration`` (s), ``frames``,
+        ``size`` (bytes), ``changed`` (seconds since 1970), ``damage`` (bytes that are not a record), ``error`` (why a
+        log cannot be read), each key of the metadata, and the last finite number of each metric of stats or generations
+        as ``last/reward``. Values that a run does not have are absent.
 
         Raises:
-            LogNotFound: when there are no runs.
+            LogNotFound: if there are no runs.
             DamagedLog: with ``on_error="raise"``, for a damaged log.
 
         """
@@ -150,19 +150,19 @@ class Runs(Sequence[RunInfo]):
         return RunTable.of_rows(row_of(name, one.facts) for name, one in entries.items())
 
     def filter(self, text: str) -> Runs:
-        """The runs that fit, such as ``"lr == 3e-4 and task ~ 'ant'"`` or ``"algo:sac -td3 reward>150"``.
+        """The runs that match *text*, such as ``"lr == 3e-4 and task ~ 'ant'"`` or ``"algo:sac -td3 reward>150"``.
 
-        docs/runs.md describes the language. Where the metadata answer it, no frame is read.
+        docs/runs.md describes the language. If the metadata are enough, no frames are read.
 
         Raises:
-            ExpressionError: when it is no filter, or when no run has a key that it names.
+            ExpressionError: if *text* is not a filter, or no run has a key that it names.
 
         """
         wanted = Filter.of(text)
         rows, columns = self.known.rows_for(wanted.keys)
         return Runs(self.known.only(row["run"] for row in rows if wanted(columns | row)))
 
-    # --- what is in them ---
+    # --- rows of the logs ---
 
     def table(
         self,
@@ -175,17 +175,17 @@ class Runs(Sequence[RunInfo]):
     ) -> RunTable:
         """The rows of all runs in long form: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
-        Columns of logs that disagree are joined as rows of one log are, see `trainlog.Table`.
+        Columns whose types differ between logs are joined like the rows of one log, see `trainlog.Table`.
 
         Args:
-            kind: of which frames.
+            kind: the kind of the frames.
             keys: only these columns, in this order; a run that lacks one has gaps there.
-            time: only rows from the first to before the second, in seconds.
-            steps: the same for the rows' ``step``.
-            last: of those, only so many from the end of each run.
+            time: only rows within this half-open range, in seconds.
+            steps: the same for the ``step`` of the rows.
+            last: of those rows, only this many from the end of each run.
 
         Raises:
-            KeyError: when no run has one of *keys*.
+            KeyError: if no run has one of *keys*.
             DamagedLog: with ``on_error="raise"``, for a damaged log.
 
         """
@@ -201,7 +201,7 @@ class Runs(Sequence[RunInfo]):
         return whole.select(["run", "task", "seed", "time", *(names[key] for key in keys if names[key] in whole)])
 
     def episodes(self) -> RunTable:
-        """The episodes of all runs, a row each: ``run``, ``task``, ``seed``, then as `trainlog.episode.episode_table`.
+        """One row per episode of all runs: ``run``, ``task``, ``seed``, then as `trainlog.episode.episode_table`.
 
         Raises:
             DamagedLog: with ``on_error="raise"``, for a damaged log.
@@ -218,21 +218,21 @@ class Runs(Sequence[RunInfo]):
         center: CenterName = "iqm",
         band: BandName = "ci",
     ) -> RunTable:
-        """The curves of a metric over groups of runs, as `plot` draws them, and by the same code; not smoothed.
+        """The curves of a metric over groups of runs, computed by the same code as in `plot`, without smoothing.
 
         Args:
-            metric: its name, ``reward`` or ``creature:speed``.
-            by: a key of the metadata: runs of one value are one curve. One curve for all without it.
-            x: the axis; the best one that all runs have without it.
-            center: the middle of the runs: ``mean``, ``iqm`` or ``median``.
-            band: around it: ``ci`` (the 95 % interval), ``std``, ``minmax`` or ``none``.
+            metric: the name, such as ``reward`` or ``creature:speed``.
+            by: a key of the metadata; runs with the same value form one curve. Without it, all runs form one.
+            x: the axis; by default the best one that all runs have.
+            center: the center of the runs: ``mean``, ``iqm`` or ``median``.
+            band: the band around it: ``ci`` (the 95 % interval), ``std``, ``minmax`` or ``none``.
 
         Returns:
-            columns ``curve``, the axis, the center, ``low`` and ``high`` (where there is a band), and ``runs``: how
-            many there are at that point. A group of one run has its values as ``value``.
+            The columns ``curve``, the axis, the center, ``low`` and ``high`` (if there is a band), and ``runs``: the
+            number of runs at that point. A group of one run has its values as ``value``.
 
         Raises:
-            PlotError: when the runs do not have that metric, key or axis.
+            PlotError: if the runs do not have that metric, key or axis.
 
         """
         pictures = self.plot(y=(metric,), by=by, x=x, center=center, band=band, smooth=0.0, facet="")
@@ -242,10 +242,10 @@ class Runs(Sequence[RunInfo]):
         return whole.select([name for name in whole if name != "time"])
 
     def plot(self, **options: Unpack[PlotChoice]) -> list[Picture]:
-        """The figures of the runs, for `trainlog.plot.save_pictures`; *options* as of `trainlog.plot.PlotOptions`.
+        """The figures of the runs, for `trainlog.plot.save_pictures`; *options* as in `trainlog.plot.PlotOptions`.
 
         Raises:
-            PlotError: when the logs lack what the options name.
+            PlotError: if the logs lack what the options name.
 
         """
         from trainlog.plot import PlotOptions, pictures, runs_of
@@ -254,7 +254,7 @@ class Runs(Sequence[RunInfo]):
         chosen = PlotOptions(**options)
         return pictures(runs_of(readers, chosen.y), chosen)
 
-    # --- for other programs ---
+    # --- for other libraries ---
 
     def plan(
         self,
@@ -265,7 +265,7 @@ class Runs(Sequence[RunInfo]):
         steps: Range | None = None,
         last: int | None = None,
     ) -> Plan:
-        """How the rows of *kind* are read, for engines: fragments, which their workers read where they like.
+        """A plan to read the rows of *kind*, for engines: fragments that their workers can read anywhere.
 
         Raises:
             MissingExtra, KeyError: as `to_arrow`.
@@ -277,23 +277,23 @@ class Runs(Sequence[RunInfo]):
         return Plan(self.known.members(), schema, scan, self.known.on_error, columns)
 
     def reached(self, kind: KindLike = "stats") -> dict[str, Reached]:
-        """How far each run has come that has rows of *kind*, by name; for streams."""
+        """The progress of each run with rows of *kind*, by name; for streams."""
         return self.known.reached(kind)
 
     def schema(self, kind: KindLike = "stats") -> Schema:
-        """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
+        """The columns of the rows of *kind* in all runs; a log that the catalog does not know is read."""
         return self.known.schema(kind)
 
     def to_arrow(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> pyarrow.Table:
-        """`table` as Apache Arrow; the types of the columns are those of all runs, see `Schema`.
+        """`table` as an Apache Arrow table; the types of the columns fit all runs, see `Schema`.
 
         Args:
-            kind: of which frames.
-            rows: which of them, and which of their columns: ``keys``, ``time``, ``steps``, ``last``.
+            kind: the kind of the frames.
+            rows: which rows and columns to read: ``keys``, ``time``, ``steps``, ``last``; see `table`.
 
         Raises:
             MissingExtra: without pyarrow: ``pip install "trainlog[arrow]"``.
-            KeyError: when no run has one of *keys*.
+            KeyError: if no run has one of *keys*.
 
         """
         pa = arrow_module()
@@ -305,16 +305,16 @@ class Runs(Sequence[RunInfo]):
         return pa.concat_tables(parts) if parts else plan.arrow().empty_table()
 
     def to_polars(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> polars.DataFrame:
-        """`to_arrow` as a polars frame, raises likewise; `trainlog.polars.scan_runs` is the lazy one."""
+        """`to_arrow` as a polars data frame; raises the same. `trainlog.polars.scan_runs` is the lazy version."""
         frame: polars.DataFrame = extra("polars", '"trainlog[polars]"').from_arrow(self.to_arrow(kind, **rows))
         return frame
 
     def to_pandas(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> pandas.DataFrame:
-        """`table` as a pandas frame; raises as `to_arrow`, and needs no pyarrow."""
+        """`table` as a pandas data frame; raises as `to_arrow`, but does not need pyarrow."""
         return self.table(kind, **rows).to_pandas()
 
     def to_duckdb(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> duckdb.DuckDBPyRelation:
-        """`to_arrow` as a relation of DuckDB; raises likewise."""
+        """`to_arrow` as a DuckDB relation; raises the same."""
         relation: duckdb.DuckDBPyRelation = extra("duckdb", '"trainlog[duckdb]"').from_arrow(
             self.to_arrow(kind, **rows)
         )
@@ -328,12 +328,12 @@ class Runs(Sequence[RunInfo]):
 
         return compact(self, local_path(target), partition_by=partition_by, kinds=kinds)
 
-    # --- how ---
+    # --- reading ---
 
     def _read_each(
         self, function: Callable[[Fragment], Any], scan: Scan, what: str
     ) -> list[tuple[Member, list[Table]]]:
-        """Each log with its tables, in the order of the runs, by a method of `Fragment`; warns of damaged logs."""
+        """Each log with its tables, in the order of the runs, read by a method of `Fragment`; warns of damaged logs."""
         members = self.known.members()
         size = min(_FRAGMENT, max(sum(member.size for member in members) // 16, 1 << 16))
         fragments = [Fragment(group, scan, self.known.on_error) for group in by_bytes(members, size)]
@@ -350,7 +350,7 @@ class Runs(Sequence[RunInfo]):
     def _read(
         self, function: Callable[[Fragment], Any], fragments: Sequence[Fragment], what: str
     ) -> Iterator[tuple[int, Any]]:
-        """Yield the number of each fragment with ``function(fragment)``, as they are finished."""
+        """Yield the number of each fragment with ``function(fragment)``, in the order in which they finish."""
         seconds = sum(fragment.seconds for fragment in fragments)
         with progress_bar(what, self.known.progress) as progress:
             for done, result in enumerate(run_all(function, fragments, seconds=seconds, workers=self.known.workers), 1):
@@ -365,10 +365,10 @@ def _long_form(pairs: Sequence[tuple[Member, list[Table]]]) -> RunTable:
 
 
 Which = Runs | Where | Iterable[Where]
-"""Folders, patterns and logs, or what `runs` gave."""
+"""Folders, patterns and logs, or the result of `runs`."""
 
 
 def selected(where: Which, filter: str, on_error: OnError = "report", workers: int | None = None) -> Runs:
-    """The runs of *where* that fit *filter*; for the adapters of engines."""
+    """The runs of *where* that match *filter*; for the adapters of engines."""
     found = where if isinstance(where, Runs) else runs(where, on_error=on_error, workers=workers)
     return found.filter(filter) if filter else found

@@ -14,28 +14,28 @@ from trainlog.storage.locks import lock_owner
 __all__ = ["HERE", "OPEN_STATES", "STATES", "state_of"]
 
 STATES: Final[Mapping[State, str]] = {
-    "running": "a process of this machine holds the log open, or it says of no end and grew shortly ago",
-    "stalled": "a process holds it open, and has written nothing for five minutes",
-    "finished": "it came to its end, by its own word",
-    "failed": "an exception, or an exit code, ended it",
-    "interrupted": "Ctrl-C, or somebody else, ended it",
-    "killed": "nobody writes it, and it says of no end, though its recorder would have; or it ends inside a record",
-    "ended": "nobody writes it; how it ended, a log of its kind does not say",
+    "running": "a process on this machine holds the log open, or it records no end and grew recently",
+    "stalled": "a process holds it open, but has written nothing for five minutes",
+    "finished": "it ran to its end, as the log records",
+    "failed": "an exception or an exit code ended it",
+    "interrupted": "Ctrl-C or someone else ended it",
+    "killed": "nobody writes it, and it records no end although its recorder would have; or it ends inside a record",
+    "ended": "nobody writes it, and logs of its format do not record how they ended",
     "unreadable": "its header cannot be read",
 }
 """The states of a run."""
 
 OPEN_STATES: Final = frozenset(["running", "stalled"])
-"""Those that end without a change of any file."""
+"""The states that can end without any file changing."""
 
-LIVE: Final = 20.0  # a log that grew within so many seconds is being written, by another machine perhaps
-_LIVE_ELSEWHERE: Final = 600.0  # the same for one that says that another machine writes it: its locks are not seen here
-_SILENT: Final = 300.0  # seconds after which the writer of a log that holds it open is said to be stalled
+LIVE: Final = 20.0  # a log that grew within this many seconds is being written, perhaps by another machine
+_LIVE_ELSEWHERE: Final = 600.0  # the same for a log recorded on another machine, whose locks are not visible here
+_SILENT: Final = 300.0  # seconds without growth after which a writer that holds the log open counts as stalled
 HERE: Final = socket.gethostname()
 
 
 def state_of(facts: Facts, files: Iterable[Path]) -> State:
-    """The state of a log now; what is not running can only become so by a change of its files."""
+    """The current state of a log; a log that is not running can start running only by a change of its files."""
     if facts.state == "unreadable":
         return facts.state
     age = time.time() - facts.changed

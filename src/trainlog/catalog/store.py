@@ -1,4 +1,4 @@
-"""The file of a catalog: SQLite, beside the logs or in the user's cache, never where others could have made it."""
+"""The file of a catalog: SQLite, next to the logs or in the user's cache, never where others could have created it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["NAME", "Entry", "Store", "location"]
 
 NAME: Final = ".trainlog-catalog.sqlite"
 
-_VERSION: Final = zlib.crc32(f"5 {Facts.__slots__}".encode()) >> 1  # facts are kept as lists, by the place of a field
-_ID: Final = 0x54724C67  # of SQLite's `application_id`: what else is called so is not touched
-_WAIT: Final = 10.0  # seconds that a process waits for another
+_VERSION: Final = zlib.crc32(f"5 {Facts.__slots__}".encode()) >> 1  # facts are stored as lists, by field order
+_ID: Final = 0x54724C67  # SQLite's `application_id`: a file of that name without it is not touched
+_WAIT: Final = 10.0  # seconds that a process waits for another one
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS log (
     path TEXT PRIMARY KEY, stamp TEXT NOT NULL, looked REAL NOT NULL, is_run INTEGER NOT NULL,
@@ -38,12 +38,12 @@ class Entry(NamedTuple):
     """A row of the catalog.
 
     Attributes:
-        path: relative to the folder, with ``/``.
-        stamp: size, times and place of the files when they were looked at.
-        is_run: whether it is a log of its own: not so for a shard, the second file of a log, and what is no log.
-        facts: what is known of it.
-        looked: when it was looked at, in seconds since 1970; 0 when its files changed too shortly before to be sure of
-            them.
+        path: the path relative to the folder, with ``/``.
+        stamp: size, times and inode of the files when they were looked at.
+        is_run: whether it is a log of its own, not a shard, the second file of a log, or a file that is not a log.
+        facts: what is known about it.
+        looked: when it was looked at, in seconds since 1970; 0 if its files had changed too recently for a reliable
+            stamp.
 
     """
 
@@ -54,18 +54,17 @@ class Entry(NamedTuple):
     looked: float
 
     def is_fresh(self, stamp: str, *, read: bool) -> bool:
-        """Whether the files with this *stamp* are those that were looked at, and were *read* where that is wanted."""
+        """Whether the files with this *stamp* were looked at, and with *read* also read."""
         if stamp != self.stamp or not self.looked:
             return False
         return not read or self.facts.read or not self.is_run or bool(self.facts.error)
 
 
 def location(folder: Path) -> Path | None:
-    """Where the catalog of *folder* is: beside the logs where only this user can write, otherwise in the user's cache.
-    That of an object storage is always there.
+    """The path of the catalog of *folder*, or None if it cannot be written anywhere.
 
-    So a catalog, or a journal of one, that somebody else has put there is never opened. None where neither can be
-    written.
+    It is next to the logs if only this user can write there, otherwise (and for an object storage) in the user's cache.
+    So a catalog or a journal that somebody else has put there is never opened.
     """
     if not isinstance(folder, RemotePath):
         folder = Path(os.path.realpath(folder))
@@ -74,7 +73,7 @@ def location(folder: Path) -> Path | None:
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainlog" / "catalogs"
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except (OSError, RuntimeError):  # there may be no home
+    except (OSError, RuntimeError):  # there may be no home directory
         return None
     name = hashlib.sha256(os.fsencode(str(folder))).hexdigest()[:32]
     return base / f"{name}.sqlite" if _is_ours_alone(base) else None
@@ -89,20 +88,20 @@ def _is_ours_alone(folder: Path) -> bool:
 
 
 class Store:
-    """The rows of a catalog. It never fails a caller: what cannot be kept is found out again the next time."""
+    """The rows of a catalog. It never raises to a caller: what cannot be stored is found again the next time."""
 
     def __init__(self, path: Path | None) -> None:
-        """Use the catalog at *path*; none is kept for None. It is begun when it is first written."""
+        """Use the catalog at *path*, which is created at the first write; with None, nothing is stored."""
         self.path = path
 
     @contextmanager
     def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
-        """A connection; None where there is no catalog that can be used."""
+        """A connection; None if there is no usable catalog."""
         connection = None
         try:
             if self.path is not None and (create or self.path.exists()) and _is_safe(self.path):
                 connection = self._connect(self.path)
-        except (sqlite3.Error, OSError):  # such as a folder that has gone
+        except (sqlite3.Error, OSError):  # such as a folder that is gone
             connection = None
         try:
             yield connection
@@ -114,13 +113,13 @@ class Store:
         try:
             return _opened(path)
         except sqlite3.OperationalError:
-            return None  # locked for long, or a disk without locks
-        except sqlite3.DatabaseError:  # it is damaged, or of another version
+            return None  # locked for too long, or a disk without locks
+        except sqlite3.DatabaseError:  # damaged, or of another version
             _remove(path)
             return _opened(path)
 
     def entries(self) -> dict[str, Entry]:
-        """All rows by path; those that cannot be understood are left out."""
+        """All rows by path; those that cannot be decoded are left out."""
         found: dict[str, Entry] = {}
         with self._open() as connection:
             if connection is None:
@@ -135,15 +134,15 @@ class Store:
                         continue
             except sqlite3.OperationalError:
                 return {}
-            except sqlite3.DatabaseError:  # it is damaged inside, and could not be written either
+            except sqlite3.DatabaseError:  # damaged inside, so that it could not be written either
                 assert self.path is not None
                 _remove(self.path)
                 return {}
         return found
 
     def digests(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest, str]]:
-        """Yield path, digest and position of those of *paths* that were read."""
-        wanted = {path for path in paths if utf8(path) == path}  # SQLite takes no other names
+        """Yield path, digest and position for those of *paths* that were read."""
+        wanted = {path for path in paths if utf8(path) == path}  # SQLite accepts no other names
         with self._open() as connection:
             if connection is None:
                 return
@@ -161,7 +160,7 @@ class Store:
                 return
 
     def update(self, looked: Iterable[tuple[Entry, Digest, str]]) -> None:
-        """Keep what was found out: rows, each with its digest and position."""
+        """Store what was found: rows, each with its digest and position."""
         rows = []
         for entry, digest, position in looked:
             with suppress(*_UNPACKABLE):
@@ -170,9 +169,9 @@ class Store:
         self._write(["INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)"], [rows])
 
     def mark(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
-        """Keep which of *entries* are runs and what is known of them, and forget those that are *gone*.
+        """Store which of *entries* are runs and what is known about them, and delete the rows of those that are *gone*.
 
-        What another process has found out meanwhile of a run that has changed stays as it is.
+        If another process has stored a newer row of a run that has changed, that row stays.
         """
         rows = []
         for entry in entries:
@@ -190,7 +189,7 @@ class Store:
         with self._open(create=True) as connection:
             if connection is None:
                 return
-            with suppress(sqlite3.Error), connection:  # one transaction; without it they are found out again
+            with suppress(sqlite3.Error), connection:  # one transaction; if it fails, they are found again
                 for statement, some in zip(statements, rows, strict=True):
                     connection.executemany(statement, some)
 
@@ -198,12 +197,12 @@ class Store:
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError)
 
 
-# Text that UTF-8 cannot spell, integers of more than 64 bits, deep maps: such a log is looked at again each time.
+# Text that UTF-8 cannot encode, integers of more than 64 bits, deep maps: such a log is looked at again each time.
 _UNPACKABLE: Final = (TypeError, ValueError, RecursionError)
 
 
 def _packed(entry: Entry) -> tuple[Any, ...]:
-    entry.path.encode()  # SQLite takes no other names
+    entry.path.encode()  # SQLite accepts no other names
     return entry.path, entry.stamp, entry.looked, entry.is_run, _pack(entry.facts.packed())
 
 
@@ -212,7 +211,7 @@ def _pack(value: Any) -> bytes:
 
 
 def _is_safe(path: Path) -> bool:
-    """Whether the file, and what SQLite would read beside it, are regular files of this user; true for none."""
+    """Whether the file and those that SQLite would read with it are regular files of this user, or do not exist."""
     for one in (path, *(path.with_name(path.name + end) for end in ("-journal", "-wal", "-shm"))):
         try:
             status = one.lstat()
@@ -227,7 +226,7 @@ def _is_safe(path: Path) -> bool:
 
 def _opened(path: Path) -> sqlite3.Connection:
     if not path.exists():
-        with suppress(FileExistsError):  # with the rights of this user alone, whatever the umask
+        with suppress(FileExistsError):  # accessible to this user alone, whatever the umask
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=_WAIT)
     try:
@@ -241,7 +240,7 @@ def _opened(path: Path) -> sqlite3.Connection:
                 connection.execute(f"PRAGMA application_id = {_ID}")
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
         elif known != _ID:
-            raise sqlite3.OperationalError("this is no catalog")
+            raise sqlite3.OperationalError("this is not a catalog")
         elif version != _VERSION:
             raise sqlite3.DatabaseError("this is a catalog of another version")
         connection.execute("PRAGMA synchronous = NORMAL")

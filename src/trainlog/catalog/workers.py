@@ -1,9 +1,9 @@
 """The same work for many logs, in several processes.
 
-The calling process is one of the workers, so that few logs cost no start of another. The others are new interpreters
-that are sent what to do: nothing is forked (a forked Polars may wait for a thread for ever), and the caller's script is
-not imported again, as the standard library's pools would, so that it needs no guard. They wait half a minute for the
-next call.
+The calling process is one of the workers, so that a few logs do not require starting another. The others are new
+interpreters that receive tasks: nothing is forked (a forked Polars can wait for a thread forever), and unlike in the
+pools of the standard library, the caller's script is not imported again, so that it needs no guard. Idle workers wait
+half a minute for the next call.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _MOST_WORKERS: Final = 32
-_WORTH: Final = 0.4  # seconds of work; to start a process takes a quarter of a second
-_AHEAD: Final = 2  # tasks that another process has in hand
-_KEPT: Final = 30.0  # seconds that one is kept for the next call; by itself it ends after twice as long
-# With the caller's own path, so that both import the same.
+_WORTH: Final = 0.4  # seconds of work that are worth another process; starting one takes a quarter of a second
+_AHEAD: Final = 2  # tasks queued at each worker process
+_KEPT: Final = 30.0  # seconds that an idle worker is kept; on its own, it exits after twice that time
+# With the caller's `sys.path`, so that both import the same modules.
 _START: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
 
 
@@ -46,14 +46,14 @@ def run_all(
     workers: int | None = None,
     elsewhere: bool = False,
 ) -> Iterator[tuple[int, Result]]:
-    """Yield the number of each task with ``function(task)``, as they are finished.
+    """Yield the number of each task with ``function(task)``, in the order in which they finish.
 
     Args:
         function: a function of a module, which another process can import.
         tasks: values that can be pickled.
-        seconds: that all of it takes one process, about; another is started where that is worth it.
-        workers: processes, this one included; by default as many as there are cores.
-        elsewhere: whether this process does nothing of what is worth another one, as it has clients to answer.
+        seconds: the approximate time of all tasks in one process; others are started only if that is worth it.
+        workers: the number of processes, including this one; by default the number of cores.
+        elsewhere: whether to leave work that is worth another process to others, as this one has clients to answer.
 
     Raises:
         Exception: what *function* raises.
@@ -78,9 +78,9 @@ def run_all(
                 yield number, function(tasks[number])
             while not done.empty() or ((elsewhere or not todo) and any(worker.held for worker in others)):
                 worker, number, fine, result = done.get()
-                if number < 0:  # it died, perhaps as the machine had no memory left
+                if number < 0:  # it died, perhaps because the machine ran out of memory
                     if worker.held:
-                        why = f"a process that reads logs ended early ({result}); its logs are read by this one"
+                        why = f"a process that reads logs ended early ({result}); this process reads its logs"
                         warnings.warn(TrainlogWarning(why), stacklevel=2)
                     todo.extendleft(sorted(worker.held, reverse=True))
                     worker.held.clear()
@@ -96,10 +96,10 @@ def run_all(
 
 
 def run_bounded(function: Callable[[Task], Result], task: Task, *, seconds: float) -> Result:
-    """``function(task)`` in another process, which is ended after *seconds*.
+    """``function(task)`` in another process, which is killed after *seconds*.
 
     Raises:
-        TimeoutError: when that is not enough.
+        TimeoutError: if that is not enough.
         Exception: what *function* raises.
 
     """
@@ -123,9 +123,9 @@ class _Worker:
     """Another interpreter.
 
     Attributes:
-        held: numbers of the tasks that it was given, and has not answered.
-        answers: where its answers go.
-        idle_since: when it was last of use, by the monotonic clock.
+        held: the numbers of the tasks that it has received but not answered.
+        answers: the queue for its answers.
+        idle_since: when it was last used, by the monotonic clock.
 
     """
 
@@ -139,7 +139,7 @@ class _Worker:
             [sys.executable, "-c", _START, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            process_group=0,  # Ctrl-C is for the caller, who ends it
+            process_group=0,  # Ctrl-C goes to the caller, which ends it
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -154,12 +154,12 @@ class _Worker:
         return is_fresh and self._owner == os.getpid() and self._process.poll() is None
 
     def give(self, function: Callable[[Any], Any], todo: deque[int], tasks: Sequence[Any]) -> None:
-        """Send the next of *todo*."""
+        """Send the next task of *todo*."""
         if not todo or self._process.poll() is not None:
             return
         number = todo.popleft()
         self.held.add(number)
-        with suppress(BrokenPipeError, ValueError):  # of which the thread that listens tells
+        with suppress(BrokenPipeError, ValueError):  # reported by the listening thread
             pickle.dump((number, _folder(), function, tasks[number]), self._input, protocol=5)
             self._input.flush()
 
@@ -174,7 +174,7 @@ class _Worker:
                 self.answers.put((self, -1, False, f"exit code {code}"))
 
     def release(self) -> None:
-        """Keep it for the next call, or end it where it is at work."""
+        """Keep it for the next call, or end it if it is still working."""
         if self.held or self._process.poll() is not None:
             self.close()
         else:
@@ -182,7 +182,7 @@ class _Worker:
             _idle.append(self)
 
     def close(self) -> None:
-        """End it, also where it is at work."""
+        """End it, even if it is still working."""
         if self._owner != os.getpid():
             return
         if self.held:
@@ -201,9 +201,9 @@ _idle: list[_Worker] = []
 
 
 def _idle_worker() -> _Worker | None:
-    """One that waits, if there is one; those that have waited for long are ended."""
+    """An idle worker, if there is one; those that have waited for too long are ended."""
     while _idle:
-        with suppress(IndexError):  # another thread was faster
+        with suppress(IndexError):  # another thread took it
             worker = _idle.pop()
             if worker.is_usable:
                 return worker
@@ -213,13 +213,13 @@ def _idle_worker() -> _Worker | None:
 
 @atexit.register
 def close_idle() -> None:
-    """End those that wait for the next call."""
+    """End all idle workers."""
     while _idle:
         _idle.pop().close()
 
 
 def _folder() -> str:
-    """The current folder, from which paths are relative; empty when it was deleted."""
+    """The current folder, to which paths are relative; empty if it was deleted."""
     try:
         return os.getcwd()  # noqa: PTH109 - a name to send
     except OSError:
@@ -227,14 +227,14 @@ def _folder() -> str:
 
 
 def serve() -> None:
-    """Answer tasks from standard input until it ends: the number of each, a function, and what it is called with."""
+    """Answer tasks from standard input until it ends; a task is a number, a folder, a function and its argument."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plug-in prints is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plug-in prints is not an answer
     while True:
-        signal.alarm(round(2 * _KEPT))  # nobody asks any more
+        signal.alarm(round(2 * _KEPT))  # exit if no tasks arrive
         try:
             number, folder, function, task = pickle.load(sys.stdin.buffer)
         except EOFError:

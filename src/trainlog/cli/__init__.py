@@ -1,4 +1,4 @@
-"""The command line: one module for each command, imported when it is called. No other package prints."""
+"""The command line: one module per command, imported when it is called. No other package prints."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ __all__ = ["cli", "main"]
 
 # In the order of first use.
 _COMMANDS: Final = {
-    "demo": "train a MuJoCo agent, and record it",
+    "demo": "train a MuJoCo agent and record it",
     "list": "list the runs of folders, filtered and sorted",
     "compare": "compare groups of runs",
     "info": "summarise logs: frames, keys, times, damage",
     "dump": "print the frames of a log as JSON lines",
-    "tail": "print the last frames of a log, and follow it",
+    "tail": "print the last frames of a log and follow it",
     "convert": "convert logs to another format",
     "compact": "compress finished logs, or copy a tree of runs to Parquet",
-    "sync": "send the logs of a folder to a bucket, again and again",
+    "sync": "upload the logs of a folder to a bucket, once or continuously",
     "plot": "draw the curves of logs",
     "diff": "show what differs between two runs",
     "report": "write figures, tables and gates for CI",
-    "serve": "show logs in the browser, also while they are written",
-    "replay": "show the robot of a log in 3-D, render it, or check that it moves the same again",
-    "watch": "show the newest numbers of a log in the terminal",
+    "serve": "show logs in the browser, even while they are being written",
+    "replay": "show the robot of a log in 3-D, render a video, or check that the simulation is reproducible",
+    "watch": "show the latest numbers of a log in the terminal",
     "verify": "check logs for damage",
     "repair": "write the whole frames of a damaged log to a new one",
-    "codecs": "list the formats that can be read and written",
+    "codecs": "list the supported formats",
 }
 
 
-_MODULES: Final = {"list": "list_runs"}  # a module called `list` would take the place of the builtin here
+_MODULES: Final = {"list": "list_runs"}  # a module called `list` would shadow the builtin here
 
 
 class _Terminated(SystemExit):
-    """SIGTERM or SIGHUP has come: what the command has begun is undone, as after Ctrl-C."""
+    """SIGTERM or SIGHUP was received: unfinished work of the command is undone, as after Ctrl-C."""
 
 
 class _ReaderLeft(Exception):
-    """The reader of the output (head, less) has exited. Of the system's error click makes exit code 1, as of damage."""
+    """The reader of the output (head, less) has exited. For an OSError, click would exit with 1, which means damage."""
 
 
 class _Commands(click.Group):
@@ -85,7 +85,7 @@ class _Commands(click.Group):
             raise _ReaderLeft from error
         except TrainlogError as error:
             # Before click handles it: TruncatedLog is an EOFError, which click treats as the end of the input.
-            text = str(error)  # of which an expression has a line of its own, with a mark under it
+            text = str(error)  # an expression has its own line there, with a mark under it
             raise click.ClickException(text if isinstance(error, ExpressionError) else printable(text)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -100,21 +100,21 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: exit code 0 for success, 2 for wrong use or input, with one line of explanation.
+    """Run the command line, and exit with 0 for success, or with 2 and one line of explanation for wrong use or input.
 
-    It is 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, and 141 when the reader of the output has exited, as
-    that of programs which SIGPIPE ends.
+    The exit code is 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, and 141 if the reader of the output has
+    exited, as for programs that SIGPIPE ends.
     """
     _open_closed_streams()
     _escape_missing_letters()
     warnings.showwarning = _show_warning
-    atexit.register(gc.freeze)  # at the end the system takes all memory at once: to look for what is unused costs 20 ms
+    atexit.register(gc.freeze)  # the system frees all memory at exit anyway; a last collection costs 20 ms
     try:
         with _ended_by_signals():
             code = _run(arguments)
         sys.stdout.flush()
     except (BrokenPipeError, _ReaderLeft):
-        for stream in (sys.stdout, sys.stderr):  # which Python flushes at exit
+        for stream in (sys.stdout, sys.stderr):  # Python flushes them at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         code = 141
     sys.exit(code)
@@ -138,7 +138,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 2
     except UnicodeEncodeError as error:
         name = printable(str(error.object))
-        _print_error(f"no file can be named {name} where names are {error.encoding}; set LC_ALL=C.UTF-8")
+        _print_error(f"{name} cannot be a file name in the encoding {error.encoding}; set LC_ALL=C.UTF-8")
         return 2
     except OSError as error:
         name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
@@ -149,13 +149,13 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a command by an exception, so that no temporary file of it stays."""
+    """Let SIGTERM and SIGHUP end a command with an exception, so that it leaves no temporary files."""
 
     def end(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)
         raise _Terminated(128 + number)
 
-    # What a caller has arranged stays, such as nohup does; a thread may arrange nothing.
+    # What the caller has set stays, such as the ignored SIGHUP of nohup; only the main thread can set handlers.
     is_main = threading.current_thread() is threading.main_thread()
     numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) == signal.SIG_DFL]
     try:
@@ -168,14 +168,14 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _open_closed_streams() -> None:
-    """A stream that the shell has closed (``>&-``) is None, and the next file that is opened takes its number."""
+    """Reopen streams that the shell has closed (``>&-``): they are None, and the next opened file gets their number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - kept open
 
 
 def _escape_missing_letters() -> None:
-    """Print a letter that the encoding of the output lacks as JSON escapes it, which is right in JSON as well."""
+    """Print characters that the encoding of the output lacks as JSON escapes, which keeps JSON output valid."""
     output = sys.stdout
     if isinstance(output, io.TextIOWrapper) and not output.encoding.lower().startswith("utf"):
         codecs.register_error("trainlog.escape", _escaped)

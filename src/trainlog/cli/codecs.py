@@ -1,4 +1,4 @@
-"""``trainlog codecs``: the formats that can be read and written."""
+"""``trainlog codecs``: the supported formats."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from trainlog.cli.output import markup, output_console, strict_json
 
 
 @click.command
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(as_json: bool) -> None:
-    """List the installed formats, and the distribution of each."""
+    """List the installed formats, and the distribution that provides each."""
     installed = registry.list_codecs()
     if as_json:
         rows = [

@@ -1,4 +1,4 @@
-"""``trainlog compact``: compressed copies of finished logs, and a tree of runs as Parquet."""
+"""``trainlog compact``: compress finished logs, or copy a tree of runs to Parquet."""
 
 from __future__ import annotations
 
@@ -16,17 +16,25 @@ from trainlog.storage.location import is_folder
 
 @click.command
 @click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
-@click.option("--out", type=OutputPath(file_okay=False), help="The folder; that of each log otherwise.")
-@click.option("--level", type=click.IntRange(1, 22), default=3, show_default=True, help="Of zstd: fast to small.")
+@click.option("--out", type=OutputPath(file_okay=False), help="The output folder.  [default: that of each log]")
+@click.option(
+    "--level",
+    type=click.IntRange(1, 22),
+    default=3,
+    show_default=True,
+    help="The level of zstd: low is fast, high is small.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing archives.")
-@click.option("--filter", "text", default="", metavar="FILTER", help="Of a tree: which runs, 'algo:sac lr=3e-4'.")
+@click.option(
+    "--filter", "text", default="", metavar="FILTER", help="For a tree: which runs, such as 'algo:sac lr=3e-4'."
+)
 @click.option(
     "--by",
     default="",
     metavar="KEYS",
-    help="Of a tree: a folder for each value of keys, with commas or as JSON.",
+    help="For a tree: one folder for each value of these keys, separated by commas or as a JSON list.",
 )
-@click.option("--kinds", default="stats", show_default=True, metavar="KINDS", help="Of a tree: which frames.")
+@click.option("--kinds", default="stats", show_default=True, metavar="KINDS", help="For a tree: which frames.")
 def command(
     logs: tuple[Path, ...],
     out: Path | None,
@@ -39,12 +47,12 @@ def command(
     """Compress finished FLOG files to .flog.zst, or copy the rows of all runs of a tree to Parquet.
 
     \b
-    trainlog compact run.flog ...      makes run.flog.zst, which is read as any log;
-                                       `zstd -d` gives the same bytes back
-    trainlog compact runs/ all/        makes all/stats/...parquet and all/runs.parquet;
-                                       called again, only of what has changed
+    trainlog compact run.flog ...      writes run.flog.zst, which can be read like any log;
+                                       `zstd -d` restores the same bytes
+    trainlog compact runs/ all/        writes all/stats/...parquet and all/runs.parquet;
+                                       the next call writes only what has changed
 
-    What was written is compared with the logs before it is said to be made. No log is deleted.
+    The new files are compared with the logs before they are reported. No log is deleted.
     """  # noqa: D301 - click wants the character
     if len(logs) == 2 and logs[0].is_dir() and not registry.suffix_of(logs[0]):
         return _tree(logs[0], logs[1], text, parse_names(by), kinds)
@@ -64,7 +72,7 @@ def _tree(where: Path, target: Path, text: str, by: list[str], names: str) -> in
     held = ", ".join(f"{kind} of {count:,} runs" for kind, count in done.runs.items())
     echo(f"{done.target}: {held}, {human_size(done.size)}")
     written = f"{done.written:,} written ({done.rows:,} rows) and compared with their logs, which are kept"
-    echo(f"{written}; {done.kept:,} as before")
+    echo(f"{written}; {done.kept:,} unchanged")
     return 1 if done.damaged else 0
 
 
@@ -73,7 +81,7 @@ def _archives(logs: tuple[Path, ...], out: Path | None, level: int, overwrite: b
     for log in logs:
         try:
             if is_folder(log):
-                raise UnknownFormat("this is a folder; name its files, or a folder to copy a tree to", path=log)
+                raise UnknownFormat("this is a folder; name its files, or a target folder to copy a tree to", path=log)
             with progress(log.name, log.stat().st_size if log.is_file() else None) as update:
                 done = conversion.compact(log, out, level=level, overwrite=overwrite, progress=update)
         except TrainlogError as error:

@@ -1,4 +1,4 @@
-"""``trainlog compare``: groups of runs side by side."""
+"""``trainlog compare``: compare groups of runs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ __all__ = ["command"]
 
 @click.command
 @where_arguments
-@click.option("--filter", "text", default="", metavar="FILTER", help="Which runs: 'algo:sac lr=3e-4'.")
-@click.option("--by", default="", metavar="KEYS", help="Keys, with commas.  [default: all that differ but the seed]")
-@click.option("--metrics", default="", metavar="KEYS", help="With commas.  [default: the reward]")
+@click.option("--filter", "text", default="", metavar="FILTER", help="Which runs, such as 'algo:sac lr=3e-4'.")
+@click.option(
+    "--by",
+    default="",
+    metavar="KEYS",
+    help="Group by these keys, separated by commas.  [default: all that differ, except the seed]",
+)
+@click.option("--metrics", default="", metavar="KEYS", help="Metrics, separated by commas.  [default: the reward]")
 @click.option("--of", type=click.Choice(PREFIXES), default="last", show_default=True, help="Which value of each run.")
-@click.option("--center", type=click.Choice(CENTERS), default="iqm", show_default=True, help="Of the runs of a group.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each group, on a line of its own.")
+@click.option(
+    "--center", type=click.Choice(CENTERS), default="iqm", show_default=True, help="The center of the runs of a group."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per group, each on its own line.")
 def command(
     where: tuple[Path, ...],
     text: str,
@@ -42,22 +49,22 @@ def command(
     center: CenterName,
     as_json: bool,
 ) -> None:
-    """Compare groups of runs: how many there are, and the center of a value of each run with its 95 % interval.
+    """Compare groups of runs: the number of runs, and the center of a metric with its 95 % interval.
 
-    Runs that differ in nothing but the seed are one group. The groups come with the best of the first metric first. Of
-    a group with several tasks, the mean and the median give each task the same weight, and the IQM is that of all runs
-    together, so that a task with more runs weighs more. Keys that have commas are given as a JSON list.
+    Runs that differ in nothing but the seed are one group. The groups are sorted by the first metric, best first. For
+    a group with several tasks, the mean and the median give each task the same weight, while the IQM is that of all
+    runs together, so that a task with more runs has more weight. Keys that contain commas are given as a JSON list.
     """
     chosen = runs(where or (Path(),)).filter(text)
     if not len(chosen):
-        raise LogNotFound("no run fits this filter")
+        raise LogNotFound("no run matches this filter")
     wanted = parse_names(metrics)
     provenance = [key for key in parse_names(by) if key.startswith("run/")]
     rows, _ = chosen.known.rows_for([*(f"{of}/{key}" for key in wanted), *provenance], read=True)
     if not wanted:
         rewards = Counter(reward for _, reward in chosen.known.steps_and_rewards() if reward)
         if not rewards:
-            raise ExpressionError("these runs have no reward; --metrics names what is compared")
+            raise ExpressionError("these runs have no reward; name the metrics to compare with --metrics")
         wanted = [key for key, _ in rewards.most_common(1)]
         rows, _ = chosen.known.rows_for([f"{of}/{wanted[0]}", *provenance], read=True)
     keys = parse_names(by) or all_but_seed(rows)
@@ -123,14 +130,14 @@ def _measured(group: Sequence[dict[str, Any]], metric: str, center: CenterName) 
 
 
 def _counted(group: dict[str, Any]) -> str:
-    """How many runs there are, and how many of them failed, were interrupted, or were killed."""
+    """The number of runs, and how many of them failed, were interrupted, or were killed."""
     states = group["states"]
     left = [f"{states[state]} {state}" for state in ("failed", "interrupted", "killed") if state in states]
     return f"{group['runs']} ({', '.join(left)})" if left else str(group["runs"])
 
 
 def _cell(measured: dict[str, Any], runs: int) -> str:
-    """The center and its interval, and of how many runs, where some have no finite value."""
+    """The center and its interval, and the number of runs if some have no finite value."""
     if not measured["runs"]:
         return ""
     few = f" (of {measured['runs']})" if measured["runs"] < runs else ""

@@ -1,4 +1,4 @@
-"""``trainlog convert``: logs in another format, one or many."""
+"""``trainlog convert``: convert one or many logs to another format."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Result:
 
 
 def _convert(paths: tuple[Path, Path], **options: Any) -> _Result:
-    """Convert one log, with the *options* of `conversion.convert`; an error becomes a part of the result."""
+    """Convert one log with the *options* of `conversion.convert`; an error becomes a part of the result."""
     result = _Result(*paths)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -69,10 +69,10 @@ def _role_options(function: Any) -> Any:
 @click.command
 @click.argument("paths", nargs=-1, required=True, metavar="SOURCE... [TARGET]")
 @click.option("--out", type=OutputPath(file_okay=False), help="Convert all sources into this folder.")
-@click.option("--to", "codec", metavar="CODEC", help="The new format, where the suffix of TARGET does not decide it.")
+@click.option("--to", "codec", metavar="CODEC", help="The new format, if the suffix of TARGET does not determine it.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Logs to convert in parallel.")
 @click.option("--overwrite", is_flag=True, help="Replace existing logs.")
-@click.option("--report", type=click.Choice(["json"]), help="Print what was written and lost.")
+@click.option("--report", type=click.Choice(["json"]), help="Print what was written and what was lost.")
 @_role_options
 def command(
     paths: tuple[str, ...],
@@ -85,8 +85,8 @@ def command(
 ) -> int:
     """Convert a log to another format.
 
-    SOURCE is a log of any format. The suffix of TARGET decides the new format. With --out, or with a folder as
-    TARGET, there may be several sources, and patterns in quotes: 'runs/**/*.log'.
+    SOURCE is a log of any format. The suffix of TARGET determines the new format. With --out, or with a folder as
+    TARGET, there can be several sources, and patterns in quotes: 'runs/**/*.log'.
 
     Values that the new format cannot hold are listed. A format with declared columns (simion) needs --state,
     --action, --reward and --stat for a log that declares none.
@@ -132,7 +132,7 @@ def _plan(paths: tuple[str, ...], out: Path | None, codec: str | None) -> Iterat
 
 
 def _matching(pattern: str) -> list[tuple[Path, Path]]:
-    """The files that match *pattern*, each with its path below the folder where the pattern begins."""
+    """The files that match *pattern*, each with its path relative to the folder where the pattern starts."""
     path = location(pattern)
     if not glob.has_magic(pattern) or path.exists():
         return [(path, Path(path.name))]
@@ -149,7 +149,7 @@ def _target(source: Path, folder: Path, codec: str | None) -> Path:
     old = registry.suffix_of(source) or source.suffix
     new = registry.find_codec(codec or "flog").suffixes[0]
     if codec is None and old.lower() == new:
-        raise click.UsageError(f"{source} is a {new} file already; choose another format with --to CODEC")
+        raise click.UsageError(f"{source} is already a {new} file; choose another format with --to CODEC")
     return folder / (source.name[: len(source.name) - len(old)] + new)
 
 
@@ -169,13 +169,13 @@ def _map(
         return
     import multiprocessing
 
-    # Spawned, not forked: a fork of a process with a thread, such as that of the progress bar, may hang.
+    # Spawned, not forked: the fork of a process with threads, such as that of the progress bar, can hang.
     with multiprocessing.get_context("spawn").Pool(min(jobs, len(plan)), _end_quietly) as pool:
         yield from pool.imap(convert, plan)
 
 
 def _end_quietly() -> None:
-    """Leave Ctrl-C to the process that waits for this one; when that ends it, no temporary file stays."""
+    """Leave Ctrl-C to the parent process; when the parent ends this one, no temporary file is left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 

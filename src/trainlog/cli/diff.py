@@ -1,4 +1,4 @@
-"""``trainlog diff``: what differs between two runs."""
+"""``trainlog diff``: show what differs between two runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from trainlog.plot import Format, PlotOptions, Run, pictures, runs_of, save_pict
 from trainlog.report.facts import human
 
 _SAME, _DIFFERENT = 0, 1
-_MAX_LINES = 20  # of one sort
+_MAX_LINES = 20  # per section
 _MAX_VALUE = 60  # characters of a value
 
 
 @click.command
 @click.argument("a", type=LogPath())
 @click.argument("b", type=LogPath())
-@click.option("--exact", is_flag=True, help="Compare each value of each frame, to see whether a run is reproducible.")
-@click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave out keys, as 'time/*'. May be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("-o", "--output", type=OutputPath(file_okay=False), help="Draw what differs, there.")
-@click.option("--format", "formats", type=FormatsType(), default="svg", show_default=True, help="Of the figures.")
+@click.option("--exact", is_flag=True, help="Compare each value of each frame, to check whether a run is reproducible.")
+@click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave out keys, such as 'time/*'. Can be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("-o", "--output", type=OutputPath(file_okay=False), help="Draw what differs, in this folder.")
+@click.option(
+    "--format", "formats", type=FormatsType(), default="svg", show_default=True, help="The formats of the figures."
+)
 def command(
     a: Path,
     b: Path,
@@ -40,9 +42,9 @@ def command(
 ) -> int:
     """Compare two runs: metadata, frames, keys, last values, and the first step at which a metric differs.
 
-    A metric differs when the runs are farther apart than its noise, when one of them is NaN or infinite, and when they
-    have no steps in common. Exit code 0 when no metric and no key differs (with --exact: no value and no number of
-    frames), 1 when one does, 2 for wrong use or a log that cannot be read.
+    A metric differs if the runs are further apart than its noise, if one of them is NaN or infinite, or if they have no
+    steps in common. The exit code is 0 if no metric and no key differs (with --exact: no value and no number of
+    frames), 1 if one does, 2 for wrong use or a log that cannot be read.
     """
     runs = runs_of([registry.open(a), registry.open(b)])
     found = diff(runs[0], runs[1], exact=exact, ignore=ignore)
@@ -59,7 +61,7 @@ def command(
 
 
 def _drawable(found: Diff, runs: Sequence[Run]) -> tuple[str, ...]:
-    """The names of the metrics that differ and are numbers over training."""
+    """The names of the metrics that differ and are numbers over the course of training."""
     metrics = dict.fromkeys(one.metric for one in found.differing if one.metric.kind != Kind.EVENT)
     return tuple(
         str(metric) for metric in metrics if all(run.columns(metric.kind).is_number(metric.key) for run in runs)

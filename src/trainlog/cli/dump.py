@@ -1,4 +1,4 @@
-"""``trainlog dump``: the frames of a log as JSON lines."""
+"""``trainlog dump``: print the frames of a log as JSON lines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class KeysType(click.ParamType[tuple[str, ...]]):
 
 
 def frame_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose frames and keys."""
+    """Add the options that select frames and keys."""
     kind = click.option("--kind", type=KindType(), help="Only frames of this kind: stats, event, creature, ...")
     keys = click.option(
         "--keys", type=KeysType(), help="Only these keys, separated by commas; nested keys as outer/inner."
@@ -48,7 +48,7 @@ def frame_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def json_line(frame: Frame, keys: tuple[str, ...] | None) -> str:
-    """Encode *frame* as one line of JSON; with *keys*, only those, flat."""
+    """Encode *frame* as one line of JSON; with *keys*, only those, flattened."""
     data: Any = frame.data
     if keys is not None:
         flat = flatten(frame.data)
@@ -61,7 +61,7 @@ def json_line(frame: Frame, keys: tuple[str, ...] | None) -> str:
 @frame_options
 @click.option("--superseded", is_flag=True, help="Include frames that a rewind superseded.")
 def command(log: Path, kind: Kind | None, keys: tuple[str, ...] | None, superseded: bool) -> None:
-    """Print the frames of a log, one JSON object on each line: time, kind, data.
+    """Print the frames of a log, one JSON object per line: time, kind, data.
 
     NaN and infinities are null, bytes are base64.
     """

@@ -1,4 +1,4 @@
-"""``trainlog info``: a summary of logs."""
+"""``trainlog info``: summarise logs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from trainlog.model import Frame
 if TYPE_CHECKING:
     from rich.console import Console
 
-_MOST_KEYS: Final = 1000  # that are listed of a kind, and of whatever else there may be many
+_MOST_KEYS: Final = 1000  # listed at most per kind, and of anything else that can be numerous
 
 
 @click.command
 @click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per log, each on its own line.")
 def command(logs: tuple[Path, ...], as_json: bool) -> None:
     """Summarise logs: frames, keys, time span, rate and size of each kind, and damage."""
     for path in logs:
@@ -48,11 +48,11 @@ def _is_of_recorder(frame: Frame) -> bool:
 
 
 def _sentence(event: Mapping[str, Any]) -> str:
-    """What an event of the recorder says; one that does not hold what it should is only named."""
+    """An event of the recorder as a sentence; an event with unexpected content is only named."""
     try:
         return _known_sentence(event)
     except (AttributeError, KeyError, TypeError, ValueError):
-        return f"{event['type']}: an event that does not hold what such an event must"
+        return f"{event['type']}: an event that lacks what such an event must have"
 
 
 def _known_sentence(event: Mapping[str, Any]) -> str:
@@ -113,7 +113,7 @@ def _state(reader: Reader, summary: Summary) -> str:
 
 
 def _provenance(reader: Reader, summary: Summary) -> dict[str, Any]:
-    """What the log says of where it comes from and how it ended, each on a line."""
+    """What the log records about its origin and its end, one entry per line."""
     run = reader.header.run
     reason = f": {reader.end.reason}" if reader.end is not None and reader.end.reason else ""
     found = {"state": _state(reader, summary) + reason}

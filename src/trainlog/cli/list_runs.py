@@ -1,4 +1,4 @@
-"""``trainlog list``: the runs of a folder as a table."""
+"""``trainlog list``: list the runs of folders as a table."""
 
 from __future__ import annotations
 
@@ -18,27 +18,34 @@ from trainlog.report.facts import human
 
 __all__ = ["command", "print_table", "short_text", "where_arguments"]
 
-_MOST_VARYING: Final = 6  # columns of the metadata that are shown by default
-_MOST_LETTERS: Final = 40  # of a cell
+_MOST_VARYING: Final = 6  # metadata columns that are shown by default
+_MOST_LETTERS: Final = 40  # maximum length of a cell
 
 where_arguments = click.argument("where", nargs=-1, type=LogPath(), metavar="[WHERE...]")
 
 
 @click.command
 @where_arguments
-@click.option("--filter", "text", default="", metavar="FILTER", help="Which runs: 'algo:sac lr=3e-4 reward>150'.")
-@click.option("--columns", default="", metavar="KEYS", help="Which columns, with commas: 'run,lr,reward,best/reward'.")
-@click.option("--sort", metavar="KEY", help="By this column; '-reward' for the highest first.")
-@click.option("--limit", type=click.IntRange(0), help="At most so many runs.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each run, on a line of its own.")
+@click.option(
+    "--filter", "text", default="", metavar="FILTER", help="Which runs, such as 'algo:sac lr=3e-4 reward>150'."
+)
+@click.option(
+    "--columns",
+    default="",
+    metavar="KEYS",
+    help="Which columns, separated by commas, such as 'run,lr,reward,best/reward'.",
+)
+@click.option("--sort", metavar="KEY", help="Sort by this column; '-reward' for the highest first.")
+@click.option("--limit", type=click.IntRange(0), help="Show at most this many runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run, each on its own line.")
 def command(
     where: tuple[Path, ...], text: str, columns: str, sort: str | None, limit: int | None, as_json: bool
 ) -> None:
     """List the runs of folders and patterns: state, the metadata that differ, and the last reward.
 
-    WHERE is the current folder by default. What is found out about the logs is kept in a catalog, so that the next list
-    looks only at what has changed. A column is a key of the metadata, or a metric: reward is its last value; others are
-    best/reward, mean/reward, first/reward, min/reward and max/reward. Columns whose names have commas are given as a
+    WHERE is the current folder by default. The facts about the logs are stored in a catalog, so that the next call
+    looks only at what has changed. A column is a key of the metadata or a metric: reward is its last value; others are
+    best/reward, mean/reward, first/reward, min/reward and max/reward. Columns whose names contain commas are given as a
     JSON list.
     """
     chosen = runs(where or (Path(),)).filter(text)
@@ -78,7 +85,7 @@ def _value(row: Mapping[str, Any], known: Mapping[str, Any], key: str) -> Any:
 
 
 def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> list[dict[str, Any]]:
-    """Numbers before text; what a run does not have comes last, in either direction."""
+    """Numbers come before text; runs without a value come last, in either direction."""
     key, backwards = sort.removeprefix("-"), sort.startswith("-")
     pairs = [(_value(row, known, key), row) for row in rows]
     having = [pair for pair in pairs if pair[0] is not None and pair[0] == pair[0]]
@@ -100,7 +107,7 @@ def _default_columns(rows: Sequence[Mapping[str, Any]], measures: Iterable[tuple
 
 
 def short_text(value: Any) -> str:
-    """A value of the metadata, cut where it is long; empty for none."""
+    """A value of the metadata, cut if it is long; empty for None."""
     text = "" if value is None else printable(value if isinstance(value, str) else strict_json(value))
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
@@ -124,7 +131,7 @@ def _is_number(cell: str) -> bool:
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns; those of numbers to the right."""
+    """Print aligned columns; columns of numbers are right-aligned."""
     table = [list(titles), *map(list, rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
     right = [all(_is_number(row[column]) for row in table[1:]) for column in range(len(titles))]

@@ -1,4 +1,4 @@
-"""Helpers of the commands: sizes and times as text, the console, a progress bar."""
+"""Helpers for the commands: sizes and times as text, the console, a progress bar."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _BAR_DELAY: Final = 1.0  # seconds before a progress bar appears
 
 
 class LogPath(click.Path):
-    """The path or the URL of a log, of a folder or of a pattern."""
+    """The path or URL of a log, a folder or a pattern."""
 
     def coerce_path_result(self, value: Any) -> Any:
-        """What readers take."""
+        """A path as readers accept it."""
         return location(os.fsdecode(value))
 
 
 class OutputPath(click.Path):
-    """A file or a folder of this machine that is written."""
+    """A file or folder on this machine, to write to."""
 
     def coerce_path_result(self, value: Any) -> Any:
-        """A path; a URL is wrong use."""
+        """A local path; a URL is a usage error."""
         try:
             return local_path(os.fsdecode(value))
         except CodecError as error:
@@ -55,12 +55,12 @@ class OutputPath(click.Path):
 
 
 def echo(text: object, *, err: bool = False) -> None:
-    """Print *text*, which may be from a log, on one line."""
+    """Print *text*, which can come from a log, on one line."""
     click.echo(printable(str(text)), err=err)
 
 
 def markup(text: object) -> str:
-    """*text*, which may be from a log, as markup of rich."""
+    """*text*, which can come from a log, as rich markup."""
     from rich.markup import escape
 
     return escape(printable(str(text)))
@@ -85,19 +85,19 @@ def human_time(seconds: float) -> str:
 
 
 def output_console(width: int = 160, height: int | None = None) -> Console:
-    """The console of standard output; of this size when that is no terminal."""
+    """The console for standard output; it has this size if standard output is not a terminal."""
     from rich.console import Console
 
     class Output(Console):
         def on_broken_pipe(self) -> None:
-            raise  # `main` has one exit code for all commands, and rich would exit with another
+            raise  # `main` sets the exit code of all commands; rich would exit with a different one
 
     return Output() if sys.stdout.isatty() else Output(width=width, height=height)
 
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield a function to call with the part of *total* that is done; a terminal shows a bar after a second."""
+    """Yield a function to call with the amount of *total* that is done; a terminal shows a bar after a second."""
     shown = sys.stderr.isatty()
     start = time.monotonic()
     bar: Any = None

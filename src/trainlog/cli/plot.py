@@ -1,4 +1,4 @@
-"""``trainlog plot``: the curves of logs as pictures."""
+"""``trainlog plot``: draw the curves of logs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FORMATS: Final[tuple[Format, ...]] = ("svg", "png", "pdf", "gif")
 
 
 class SizeType(click.ParamType[tuple[int, int]]):
-    """Pixels, as ``960x540``."""
+    """A size in pixels, such as ``960x540``."""
 
     name = "size"
 
@@ -52,10 +52,10 @@ class SizeType(click.ParamType[tuple[int, int]]):
             return value
         width, _, height = str(value).lower().partition("x")
         if not (width.isdecimal() and height.isdecimal()):
-            self.fail(f"{value!r} is no size; write it like 960x540", param, ctx)
+            self.fail(f"{value!r} is not a size; write it like 960x540", param, ctx)
         size = int(width), int(height)
         if not (120 <= size[0] <= 8192 and 80 <= size[1] <= 8192):
-            self.fail(f"a picture is 120x80 to 8192x8192 pixels large, not {value}", param, ctx)
+            self.fail(f"the size of a picture is 120x80 to 8192x8192 pixels, not {value}", param, ctx)
         return size
 
 
@@ -75,7 +75,7 @@ class FormatsType(click.ParamType[tuple[str, ...]]):
 
 
 class RangeType(click.ParamType[tuple[float | None, float | None]]):
-    """The limits of an axis, as ``0,100``; one of them may be empty."""
+    """The limits of an axis, such as ``0,100``; one of them can be empty."""
 
     name = "low,high"
 
@@ -88,7 +88,7 @@ class RangeType(click.ParamType[tuple[float | None, float | None]]):
         try:
             low, high = (float(part) if part.strip() else None for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} are no limits; write them like 0,100 or 0,", param, ctx)
+            self.fail(f"{value!r} are not limits; write them like 0,100 or 0,", param, ctx)
         if (low is not None and not math.isfinite(low)) or (high is not None and not math.isfinite(high)):
             self.fail(f"limits are finite numbers, not {value}", param, ctx)
         if low is not None and high is not None and not low < high:
@@ -97,7 +97,7 @@ class RangeType(click.ParamType[tuple[float | None, float | None]]):
 
 
 class PairType(click.ParamType[tuple[str, str]]):
-    """A name and what it stands for, as ``sac=SAC``."""
+    """A name and its replacement, such as ``sac=SAC``."""
 
     name = "curve=text"
 
@@ -107,12 +107,12 @@ class PairType(click.ParamType[tuple[str, str]]):
             return value
         name, equals, text = str(value).rpartition("=")
         if not (name and equals and text):
-            self.fail(f"{value!r} is no pair; write it like {self.name}", param, ctx)
+            self.fail(f"{value!r} is not a pair; write it like {self.name}", param, ctx)
         return name, text
 
 
 class ColorType(PairType):
-    """The color of a curve, as ``sac=#d55e00`` or ``sac=steelblue``; or a key of the metadata, with an empty color."""
+    """The color of a curve, such as ``sac=#d55e00`` or ``sac=steelblue``; or a metadata key, with an empty color."""
 
     name = "key|curve=color"
 
@@ -133,39 +133,51 @@ def output_options(folder: str) -> Callable[[Callable[..., Any]], Callable[..., 
     """Add the argument LOG... and the option ``--output``, *folder* by default."""
     logs = click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
     path = OutputPath(file_okay=False)
-    output = click.option("-o", "--output", type=path, default=Path(folder), show_default=True, help="Folder.")
+    output = click.option("-o", "--output", type=path, default=Path(folder), show_default=True, help="Output folder.")
     return lambda command: logs(output(command))
 
 
 def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose and style figures; `plot_options` reads them."""
-    smooth = "A window (100), or the weight of the past (0.9); 0 for none. By default noisy curves are smoothed."
-    by = "One curve for the logs of one seed, task, ...; log for one curve each."
+    """Add the options that select and style figures; `plot_options` reads them."""
+    smooth = "A window (100) or the weight of the past (0.9); 0 for none. By default, noisy curves are smoothed."
+    by = "Combine the logs with the same value of this key (seed, task, ...) into one curve; log: one curve per log."
     options = [
         click.option("-y", "--y", multiple=True, help="Draw this metric: reward, creature:speed, com[2], 'gait_*'."),
         click.option("-x", "--x", type=click.Choice(list(AXES)), help="The x axis."),
         click.option("--smooth", type=float, help=smooth),
         click.option("--log-y", is_flag=True, help="A logarithmic y axis."),
         click.option("--by", metavar="KEY", help=by),
-        click.option("--center", type=click.Choice(CENTERS), help="The middle of several logs."),
+        click.option("--center", type=click.Choice(CENTERS), help="The center of several logs."),
         click.option("--band", type=click.Choice(BANDS), help="The band around it, or around one smoothed log."),
         click.option(
-            "--kind", type=click.Choice(KINDS), default="curves", help="Curves, or scores of runs over tasks."
+            "--kind", type=click.Choice(KINDS), default="curves", help="Curves, or scores of runs across tasks."
         ),
-        click.option("--facet", metavar="KEY", help="One chart for the logs of each task, ..., with one legend."),
-        click.option("--normalize", metavar="LOW,HIGH", help="What becomes 0 and 1; human, or a JSON file by task."),
-        click.option("--together", type=click.Choice(TOGETHER), help="All metrics of -y in one chart."),
-        click.option("--line", "lines", type=float, multiple=True, help="A horizontal line at this value."),
-        click.option("--until", type=click.Choice(["common"]), help="Cut all logs where the shortest ends."),
-        click.option("--xlim", type=RangeType(), help="The limits of the x axis: 0,1e6 or 0, for one."),
-        click.option("--ylim", type=RangeType(), help="The limits of the y axis."),
-        click.option("--label", "labels", type=PairType(), multiple=True, help="Another name of a curve."),
-        click.option("--order", metavar="A,B", help="The curves in this order, then the others."),
         click.option(
-            "--color", "colors", type=ColorType(), multiple=True, help="By a key of the metadata; or its color."
+            "--facet", metavar="KEY", help="One chart for each value of this key (task, ...), with a common legend."
+        ),
+        click.option(
+            "--normalize",
+            metavar="LOW,HIGH",
+            help="The scores that become 0 and 1; or 'human', or a JSON file by task.",
+        ),
+        click.option("--together", type=click.Choice(TOGETHER), help="Draw all metrics of -y in one chart."),
+        click.option("--line", "lines", type=float, multiple=True, help="Draw a horizontal line at this value."),
+        click.option("--until", type=click.Choice(["common"]), help="Cut all logs where the shortest ends."),
+        click.option("--xlim", type=RangeType(), help="The limits of the x axis, such as 0,1e6; one can be empty."),
+        click.option("--ylim", type=RangeType(), help="The limits of the y axis."),
+        click.option("--label", "labels", type=PairType(), multiple=True, help="Rename a curve."),
+        click.option("--order", metavar="A,B", help="Draw these curves first, in this order."),
+        click.option(
+            "--color",
+            "colors",
+            type=ColorType(),
+            multiple=True,
+            help="Color curves by a metadata key, or set the color of one curve.",
         ),
         click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True),
-        click.option("--size", type=SizeType(), default="960x540", show_default=True, help="Pixels of a figure."),
+        click.option(
+            "--size", type=SizeType(), default="960x540", show_default=True, help="The size of a figure in pixels."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -181,7 +193,7 @@ def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]
     colors = dict(options.pop("colors"))
     keys = [name for name, color in colors.items() if not color]
     if len(keys) > 1:
-        raise click.UsageError(f"curves have the color of one key of the metadata, not of {' and '.join(keys)}")
+        raise click.UsageError(f"curves are colored by one metadata key, not by {' and '.join(keys)}")
     return PlotOptions(
         **chosen,
         normalize=None if scores is None else normalization_of(scores),
@@ -201,17 +213,17 @@ def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]
     type=FormatsType(),
     default="svg,png",
     show_default=True,
-    help="Also pdf, and gif, an animation.",
+    help="Formats, separated by commas; also pdf, and gif for an animation.",
 )
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Size and letters for a column, a page or a slide.")
-@click.option("--dpi", type=click.IntRange(24, 768), help="Pixels of a PNG for an inch.  [default: 192; preset: 300]")
-@click.option("--outlines", is_flag=True, help="Draw the letters of an SVG as shapes: the same in every viewer.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Size and fonts for a column, a page or a slide.")
+@click.option("--dpi", type=click.IntRange(24, 768), help="Pixels per inch of a PNG.  [default: 192; preset: 300]")
+@click.option("--outlines", is_flag=True, help="Draw the text of an SVG as outlines: the same in every viewer.")
 @click.option(
     "--function",
     "functions",
     multiple=True,
     metavar="NAME",
-    help="Draw a learned function instead: a heat map of its last sample, a GIF of all. 'all' for each function.",
+    help="Draw a learned function instead: a heat map of its last sample, a GIF of all samples. 'all' draws each one.",
 )
 def command(
     logs: tuple[Path, ...],
@@ -223,9 +235,9 @@ def command(
     outlines: bool,
     **options: Any,
 ) -> None:
-    """Draw logs: an overview, one figure for each metric that varies, states in words, the path from above.
+    """Draw logs: an overview, one figure per varying metric, states that are words, the path from above.
 
-    Several logs are drawn in one figure; --by and --band make one curve of several seeds.
+    Several logs are drawn in one figure; --by and --band combine several seeds into one curve.
     """
     if functions:
         for log in find_logs(logs):
@@ -267,7 +279,7 @@ def _echo_tasks(groups: Iterable[Group], center: CenterName | None) -> None:
 
 
 def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: ThemeName) -> list[Path]:
-    """Draw the learned functions of these names; ``V`` is enough for ``V(x,u)``, ``all`` is each function."""
+    """Draw the learned functions with these names; ``V`` is enough for ``V(x,u)``, ``all`` means every function."""
     from trainlog.functions import draw_function, learned_functions
 
     functions = learned_functions(log)

@@ -1,4 +1,4 @@
-"""``trainlog repair``: the whole frames of a damaged log as a new one."""
+"""``trainlog repair``: write the whole frames of a damaged log to a new one."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _COMPLETE, _LOST = 0, 3
 @click.command
 @click.argument("log", type=LogPath())
 @click.argument("target", required=False, type=OutputPath())
-@click.option("--in-place", is_flag=True, help="Cut off a torn tail of LOG itself; other damage needs a TARGET.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--in-place", is_flag=True, help="Cut off the torn tail of LOG itself; other damage needs a TARGET.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> int:
     """Write every whole frame of LOG to the new log TARGET, and report what was lost.
 
-    LOG is not changed. The exit code is 0 when nothing was lost, 3 when something was.
+    LOG is not changed. The exit code is 0 if nothing was lost, 3 if something was.
     """
     if in_place == (target is not None):
-        raise click.UsageError("give either a TARGET, or --in-place")
+        raise click.UsageError("give either a TARGET or --in-place")
     done = verification.repair_in_place(log) if target is None else verification.repair(log, target)
     if as_json:
         facts = {
@@ -46,7 +46,7 @@ def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> in
 def _show(done: Repair) -> None:
     echo(f"{done.target}: kept {_counts(done.kept)}")
     if done.lost:
-        echo(f"  lost {_counts(done.lost)}: {done.lost_bytes:,} bytes that are no whole frame")
+        echo(f"  lost {_counts(done.lost)}: {done.lost_bytes:,} bytes that are not a whole frame")
     if done.header:
         echo(f"  header: {done.header}")
     for offset, size in done.doubtful:

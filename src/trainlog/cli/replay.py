@@ -1,4 +1,4 @@
-"""``trainlog replay``: recorded physics in three dimensions, as a video, and simulated again."""
+"""``trainlog replay``: show recorded physics in 3-D or as a video, or simulate them again."""
 
 from __future__ import annotations
 
@@ -19,27 +19,31 @@ if TYPE_CHECKING:
 
 @click.command
 @click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG [GHOST]...")
-@click.option("--check", "checks", is_flag=True, help="Simulate from each state to the next: 0 same, 1 diverged.")
+@click.option(
+    "--check", "checks", is_flag=True, help="Simulate from each state to the next; exit code 0: same, 1: diverged."
+)
 @click.option("--video", type=OutputPath(), help="Render to this file: .mp4, .webm, .gif.")
 @click.option("--fps", type=click.FloatRange(0, 1000, min_open=True), default=30, show_default=True)
-@click.option("--speed", type=click.FloatRange(0, min_open=True), default=1, show_default=True, help="Of the video.")
-@click.option("--episode", help="A number, last, best, or all. By default the last.")
-@click.option("--env", help="The environment, where the log has several. By default the first; with --check all.")
-@click.option("--camera", help="Name or number of a camera of the model. By default one that follows the robot.")
-@click.option("--size", type=SizeType(), default="640x480", show_default=True, help="Pixels of the video.")
-@click.option("--with", "curves", multiple=True, metavar="KEY", help="Draw this curve, too: reward, pos[2].")
-@click.option("--model", type=click.Path(path_type=Path), help="The model (MJCF, MJB), where the log has none.")
-@click.option("--env-id", help="The Gymnasium environment whose model it is, where the log has none.")
-@click.option("--at", type=float, help="Begin at this time of the log, in seconds.")
-@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Of the page; by default any free one.")
+@click.option(
+    "--speed", type=click.FloatRange(0, min_open=True), default=1, show_default=True, help="The speed of the video."
+)
+@click.option("--episode", help="A number, last, best, or all.  [default: last]")
+@click.option("--env", help="The environment, if the log has several.  [default: the first; with --check all]")
+@click.option("--camera", help="Name or number of a camera of the model.  [default: one that follows the robot]")
+@click.option("--size", type=SizeType(), default="640x480", show_default=True, help="The size of the video in pixels.")
+@click.option("--with", "curves", multiple=True, metavar="KEY", help="Also draw this curve: reward, pos[2].")
+@click.option("--model", type=click.Path(path_type=Path), help="The model (MJCF, MJB), if the log has none.")
+@click.option("--env-id", help="The Gymnasium environment with the model, if the log has none.")
+@click.option("--at", type=float, help="Start at this time of the log, in seconds.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="The port of the page; 0 for any free one.")
 @click.option("--open", "opening", is_flag=True, help="Open the page in the browser.")
-@click.option("--controlled", is_flag=True, hidden=True, help="Go to the orders on standard input.")
+@click.option("--controlled", is_flag=True, hidden=True, help="Seek to the orders that arrive on standard input.")
 def command(
     logs: tuple[Path, ...], checks: bool, video: Path | None, model: Path | None, env_id: str | None, **options: Any
 ) -> int:
-    """Show the robot of a log in the browser, as it moved; other logs are shown as ghosts beside it.
+    """Show the robot of a log in the browser, as it moved; other logs are shown as ghosts next to it.
 
-    With --check or --video, no page is opened: the first checks that the simulation does the same again, bit for bit.
+    With --check or --video, no page is opened. --check verifies that the simulation reproduces the run, bit for bit.
     """
     from trainlog.mujoco.video import choose_graphics
 
@@ -47,7 +51,7 @@ def command(
     from trainlog.mujoco.replay import Replay, load_model
     from trainlog.mujoco.state import import_mujoco
 
-    # Warnings would go to a file in the present folder; those of the recorded run are no news.
+    # Warnings would go to a file in the current folder, and those of the recorded run are not new.
     import_mujoco().set_mju_user_warning(lambda message: None)
 
     if model is not None and env_id is not None:
@@ -58,14 +62,14 @@ def command(
         return max(_check(replay, options["env"] if n == 0 else None) for n, replay in enumerate(replays))
     if video is not None:
         if len(replays) > 1:
-            raise click.UsageError("a video is made of one log")
+            raise click.UsageError("a video shows only one log")
         _write_video(replays[0], video, options)
         return 0
     return _show(replays, options)
 
 
 def _check(replay: Replay, env: str | None) -> int:
-    """Print what a check found; 1 when something diverged."""
+    """Print what a check found; return 1 if something diverged."""
     from trainlog.mujoco.check import check
 
     total = 0
@@ -101,7 +105,7 @@ def _write_video(replay: Replay, path: Path, options: dict[str, Any]) -> None:
 
 
 def _episodes(replay: Replay, which: str | None) -> list[Episode]:
-    """The episodes that are asked for."""
+    """The requested episodes."""
     import numpy as np
 
     episodes = replay.episodes
@@ -115,10 +119,12 @@ def _episodes(replay: Replay, which: str | None) -> list[Episode]:
         except KeyError as error:
             raise click.UsageError(f"--episode best: {error.args[0]}") from error
         if np.isnan(returns).all():
-            raise click.UsageError("--episode best: of no episode the return is known")
+            raise click.UsageError("--episode best: no episode has a known return")
         return [episodes[int(np.nanargmax(returns))]]
     if not which.isdecimal() or not 1 <= int(which) <= len(episodes):
-        raise click.UsageError(f"--episode is last, best, all or a number from 1 to {len(episodes)}, not {which!r}")
+        raise click.UsageError(
+            f"--episode must be last, best, all or a number from 1 to {len(episodes)}, not {which!r}"
+        )
     return [episodes[int(which) - 1]]
 
 
@@ -137,7 +143,7 @@ def _show(replays: list[Replay], options: dict[str, Any]) -> int:
         if not options["controlled"]:
             page.wait()
             return 0
-        for line in sys.stdin:  # the dashboard says where to go, and ends this by closing it
+        for line in sys.stdin:  # the dashboard sends positions, and closes the stream to end this process
             try:
                 page.seek_order(int(line))
             except (ValueError, TrainlogError) as error:

@@ -1,4 +1,4 @@
-"""``trainlog report``: figures, tables and gates for CI."""
+"""``trainlog report``: write figures, tables and gates for CI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 
 class _Command(click.Command):
-    """Takes all words after ``--baseline`` up to the next option, as a shell expands a pattern to several."""
+    """Takes all words after ``--baseline`` up to the next option, as the shell expands a pattern to several words."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         spread: list[str] = []
@@ -34,7 +34,7 @@ class _Command(click.Command):
                 olds += 1
                 if olds > 1:
                     spread.append("--baseline")
-            # Click would take the next option for a log, or an empty word for this folder, where a variable is not set.
+            # Click would take the next option for a log, and an empty word (an unset variable) for the current folder.
             lacking = olds >= 0 and (not following or (olds == 0 and following.startswith("-")))
             if lacking or word == "--baseline=":
                 raise click.UsageError("--baseline needs logs: a word after it is missing or empty", ctx)
@@ -49,32 +49,37 @@ class _Command(click.Command):
     "requirements",
     multiple=True,
     metavar="GATE",
-    help="A condition for each log, as 'mean(reward[-100:]) >= 200'. May be repeated.",
+    help="A condition for each log, such as 'mean(reward[-100:]) >= 200'. Can be repeated.",
 )
 @click.option(
     "--baseline",
     multiple=True,
     type=LogPath(),
     metavar="LOG...",
-    help="Older logs to compare with: all that follow, up to the next option; folders and patterns too.",
+    help="Older logs to compare with, up to the next option; also folders and patterns.",
 )
-@click.option("--tolerance", default="5%", show_default=True, help="The loss that is accepted: a share, or points.")
+@click.option("--tolerance", default="5%", show_default=True, help="The accepted loss, in percent or in points.")
 @click.option(
     "--fail-on",
     type=click.Choice(get_args(FailOn)),
     default="worse",
     show_default=True,
-    help="The mildest outcome of the comparison that fails.",
+    help="The mildest outcome of the comparison that counts as a failure.",
 )
-@click.option("--paired", is_flag=True, help="Compare logs of the same seed with each other.")
+@click.option("--paired", is_flag=True, help="Compare logs with the same seed pairwise.")
 @click.option(
-    "--score", metavar="EXPRESSION", help="What is compared, higher is better.  [default: mean(reward[-10%:])]"
+    "--score", metavar="EXPRESSION", help="The value to compare; higher is better.  [default: mean(reward[-10%:])]"
 )
-@click.option("--title", help="Of the report.")
-@click.option("--images", metavar="URL", help="The address of the published folder; report.md then shows figures.")
+@click.option("--title", help="The title of the report.")
+@click.option("--images", metavar="URL", help="The URL of the published folder; report.md then shows figures.")
 @figure_options
 @click.option(
-    "--format", "formats", type=FormatsType(), default="svg", show_default=True, help="Of the figures; with commas."
+    "--format",
+    "formats",
+    type=FormatsType(),
+    default="svg",
+    show_default=True,
+    help="The formats of the figures, separated by commas.",
 )
 def command(
     logs: tuple[Path, ...],
@@ -86,8 +91,8 @@ def command(
 ) -> int:
     """Write report.md, report.html, summary.json, junit.xml, figures and their CSV; the output is reproducible.
 
-    Give the logs before --baseline. Folders and patterns mean runs. Exit code 0 when all logs are whole and all gates
-    are passed, 1 when one is not, 2 for wrong use. The report is written in the first two cases.
+    Give the logs before --baseline. Folders and patterns stand for the runs in them. The exit code is 0 if all logs are
+    whole and all gates are passed, 1 if one is not, 2 for wrong use. The report is written in the first two cases.
     """
     plot, size = plot_options(options)
     new, unreadable = _runs(logs)
@@ -109,14 +114,14 @@ def command(
 
 
 def _runs(paths: Sequence[Path]) -> tuple[list[Run], list[LogCheck]]:
-    """The logs of all paths that can be opened, and the others; a pattern without logs is one of these."""
+    """The logs of all paths that can be opened, and the others, which include patterns without logs."""
     found: list[Path] = []
     missing = []
     for path in paths:
         try:
             found += find_logs([path])
         except LogNotFound as error:
-            # No absolute path, which differs from machine to machine.
+            # Not an absolute path, which would differ between machines.
             name = "/".join(path.parts[-2:]) if path.is_absolute() else str(path)
             missing.append(LogCheck(name, "unreadable", (error.message,)))
     runs, unreadable = open_runs(without_repeats(found))

@@ -20,23 +20,29 @@ from trainlog.errors import MissingExtra
 PORT = 5050
 _SITE = re.compile(r"'self'|[a-z][a-z+.-]*:(?://[\w.*:\[\]-]+)?", re.ASCII)
 _CONNECTIONS = 16_384
-_UNREAD = 1 << 17  # bytes that the system takes for a client that does not read; by itself it takes megabytes
+_UNREAD = 1 << 17  # bytes that the system buffers for a client that does not read; its default is megabytes
 
 
 @click.command
 @click.argument("logs", nargs=-1, type=LogPath(), metavar="[DIR|FILE]...")
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Another address than loopback needs a token.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Any address other than loopback needs a token.")
 @click.option(
     "--token",
     envvar="TRAINLOG_TOKEN",
-    help="The browser needs it; generated where one is needed and none is given. Also by TRAINLOG_TOKEN.",
+    help="The token that the browser must have; generated if needed. Can also be set with TRAINLOG_TOKEN.",
 )
 @click.option("--open", "opening", is_flag=True, help="Open the page in the browser.")
-@click.option("--hostname", "hostnames", multiple=True, help="Another host name of this server. May be repeated.")
-@click.option("--framed-by", "framers", multiple=True, metavar="SITE", help="May show the page in a frame. Repeatable.")
-@click.option("--until-stdin-ends", "controlled", is_flag=True, hidden=True, help="End when standard input does.")
-@click.option("--read-only", is_flag=True, help="Keep no names, tags, notes and views of the page beside the logs.")
+@click.option("--hostname", "hostnames", multiple=True, help="Another host name of this server. Can be repeated.")
+@click.option(
+    "--framed-by",
+    "framers",
+    multiple=True,
+    metavar="SITE",
+    help="A site that may show the page in a frame. Can be repeated.",
+)
+@click.option("--until-stdin-ends", "controlled", is_flag=True, hidden=True, help="Exit when standard input ends.")
+@click.option("--read-only", is_flag=True, help="Do not store names, tags, notes and views next to the logs.")
 def command(
     logs: tuple[Path, ...],
     port: int,
@@ -48,7 +54,7 @@ def command(
     controlled: bool,
     read_only: bool,
 ) -> None:
-    """Show logs in the browser, while they are written and afterwards.
+    """Show logs in the browser, while they are being written and afterwards.
 
     Serves all logs of any format in the given folders (by default the current folder).
     """
@@ -62,9 +68,9 @@ def command(
     except ImportError as error:
         raise MissingExtra(f'the dashboard needs its extra: pip install "trainlog[server]" ({error})') from error
     if token is not None and len(token) < 8:
-        raise click.UsageError("a token has at least 8 letters")
+        raise click.UsageError("a token needs at least 8 characters")
     if any(not _SITE.fullmatch(site) for site in framers):
-        raise click.UsageError("a site is an address like https://example.org, or 'self'")
+        raise click.UsageError("a site must be an address like https://example.org, or 'self'")
     if not is_loopback(host) and token is None:
         token = new_token()
     _allow_many_connections()
@@ -93,7 +99,7 @@ def command(
 
 
 def _stop_streams_at_exit(server: Any, stop: Callable[[], None]) -> None:
-    """Call *stop* at exit: the server waits for its clients, and those of a live stream never disconnect."""
+    """Call *stop* at exit, because the server waits for its clients, and those of a live stream never disconnect."""
     handle_exit = server.handle_exit
 
     def stop_and_exit(*signal: Any) -> None:
@@ -104,7 +110,7 @@ def _stop_streams_at_exit(server: Any, stop: Callable[[], None]) -> None:
 
 
 def _wait_for_end(server: Any, stop: Callable[[], None]) -> None:
-    """End the server when who started it closes its standard input, or dies."""
+    """End the server when the process that started it closes its standard input, or dies."""
     sys.stdin.read()
     stop()
     server.should_exit = True
@@ -120,12 +126,12 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         server.close()
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-    server.listen(1024)  # a client that connects before the server runs waits, and is not refused
+    server.listen(1024)  # a client that connects before the server runs has to wait, but is not refused
     return server
 
 
 def _allow_many_connections() -> None:
-    """A connection is an open file, and shells allow fewer of these than the system does."""
+    """Raise the limit of open files: each connection is one, and shells allow fewer than the system does."""
     try:
         import resource
     except ImportError:  # not on Windows, which has no such limit

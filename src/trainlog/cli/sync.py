@@ -1,4 +1,4 @@
-"""``trainlog sync``: the files of a folder in a bucket, logs as parts."""
+"""``trainlog sync``: upload the files of a folder to a bucket, logs as parts."""
 
 from __future__ import annotations
 
@@ -17,20 +17,31 @@ from trainlog.storage.upload import Upload
 
 __all__ = ["command"]
 
-_JOBS: Final = 8  # files that are uploaded at once
-_SHOWN: Final = 20  # files that are named; --json names all
+_JOBS: Final = 8  # parallel uploads
+_SHOWN: Final = 20  # files that are listed; --json lists all
 
 
 @click.command
 @click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="SRC")
 @click.argument("dest", metavar="DEST")
-@click.option("--watch", is_flag=True, help="Go on until Ctrl-C, and send what is new.")
-@click.option("--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds, with --watch.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
-@click.option("--overwrite", is_flag=True, help="Replace logs of DEST that are others than those of SRC.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was sent and what waits; with --watch a line a time.")
+@click.option("--watch", is_flag=True, help="Keep sending new data until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    help="The interval of --watch, in seconds.",
+)
+@click.option("--dry-run", is_flag=True, help="Only print what would be sent.")
+@click.option("--overwrite", is_flag=True, help="Replace logs in DEST that differ from those in SRC.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print what was sent and what is waiting, as JSON; with --watch, one line each time.",
+)
 def command(source: Path, dest: str, watch: bool, every: float, dry_run: bool, overwrite: bool, as_json: bool) -> int:
-    """Send the logs of a folder to a bucket, and go on where it stopped before.
+    """Upload the logs of a folder to a bucket; the next call continues where the last one stopped.
 
     \b
     trainlog sync runs/ s3://bucket/runs          all files below runs/
@@ -39,14 +50,14 @@ def command(source: Path, dest: str, watch: bool, every: float, dry_run: bool, o
     A log becomes a folder of parts, a.flog.parts/, each of which ends at a frame; other files are copied as they are.
     Nothing is deleted in DEST, and a log there is only ever continued, except with --overwrite.
 
-    The exit code is 1 when something still waits.
+    The exit code is 1 if something is still waiting.
     """  # noqa: D301 - click wants the character
     if watch and dry_run:
-        raise click.UsageError("--watch and --dry-run exclude each other")
+        raise click.UsageError("--watch and --dry-run cannot be combined")
     target = RemoteFolder(dest)
     folder, only = (source, None) if source.is_dir() else (source.parent, source.name)
     if target.local is not None and _holds(source.resolve(), target.local.resolve()):
-        raise click.UsageError(f"{dest} is inside of {source}, and would be sent into itself")
+        raise click.UsageError(f"{dest} is inside {source}, and would be sent into itself")
     upload = Upload(folder, target, registry.frame_end, only, overwrite, _JOBS)
     if watch:
         return _watch(upload, every, as_json=as_json)
@@ -77,7 +88,7 @@ def _watch(upload: Upload, every: float, *, as_json: bool) -> int:
 
 
 def _round(upload: Upload, said: Any, *, as_json: bool, finish: bool) -> Any:
-    """Send what is new, and say so where that is news; return what waits, and why."""
+    """Send new data, and report if something is sent or the failures change; return what is waiting, and why."""
     try:
         upload.step(finish=finish)
     except LogWriteError as error:
@@ -93,7 +104,7 @@ def _round(upload: Upload, said: Any, *, as_json: bool, finish: bool) -> Any:
 
 
 def _is_final(error: LogWriteError) -> bool:
-    """Whether waiting will not help: there is no such bucket, or these credentials do not open it."""
+    """Whether waiting is useless: there is no such bucket, or these credentials have no access to it."""
     return error.errno in (errno.EACCES, errno.ENOENT)
 
 

@@ -1,4 +1,4 @@
-"""``trainlog tail``: the last frames of a log, and new ones while it is written."""
+"""``trainlog tail``: print the last frames of a log, and new ones while it is being written."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Show = Callable[[Frame], object]
 @click.command
 @click.argument("log", type=LogPath())
 @click.option(
-    "-n", "--lines", default=10, show_default=True, type=click.IntRange(0, sys.maxsize), help="How many frames."
+    "-n", "--lines", default=10, show_default=True, type=click.IntRange(0, sys.maxsize), help="The number of frames."
 )
 @click.option("-f", "--follow", "following", is_flag=True, help="Print new frames, until Ctrl-C.")
 @frame_options
 def command(log: Path, lines: int, following: bool, kind: Kind | None, keys: tuple[str, ...] | None) -> None:
-    """Print the last frames of a log as JSON lines; with -f also new ones, and those of a log that takes its place."""
+    """Print the last frames of a log as JSON lines; with -f also new ones, and those of a log that replaces it."""
 
     def show(frame: Frame) -> None:
         click.echo(json_line(frame, keys))
@@ -55,13 +55,13 @@ def command(log: Path, lines: int, following: bool, kind: Kind | None, keys: tup
 
 
 def _taken(reader: Reader, stretch: dict[Kind, Batch], last: int | None) -> Iterator[Frame]:
-    """Yield the frames of all kinds of a *stretch*, in the log's order; only the *last* ones where it is a number."""
+    """Yield the frames of all kinds in a *stretch*, in the order of the log; only the *last* ones if it is a number."""
     orders = np.sort(np.concatenate([batch.order for batch in stretch.values()]))
     return reader.take(orders.tolist() if last is None else orders[max(len(orders) - last, 0) :].tolist())
 
 
 def _follow(reader: Reader, kind: Kind | None, last: int | None, show: Show) -> None:
-    """Show the *last* frames and then new ones, and all those of a log that takes its place."""
+    """Show the *last* frames and then new ones, and all frames of a log that replaces it."""
     while True:
         try:
             if not _grows(reader):
@@ -74,24 +74,24 @@ def _follow(reader: Reader, kind: Kind | None, last: int | None, show: Show) -> 
 
 
 def _grows(reader: Reader) -> bool:
-    """Whether the log is one file to which frames are only appended, so that a scan goes on where the last one ended.
+    """Whether the log is one file to which frames are only appended, so that a scan can continue after the last one.
 
-    Positions and orders of other logs do not stay what they are while these grow, or are found by reading all of it.
+    In other logs, positions and orders change while they grow, or can be found only by reading everything.
     """
     return not isinstance(reader.path, RemotePath) and reader.frame_end(0, 0) is not None
 
 
 def _follow_by_scans(reader: Reader, kind: Kind | None, last: int | None, show: Show) -> None:
-    """Show the *last* frames, None for all, and then new ones, by one scan after another; never returns.
+    """Show the *last* frames (None means all) and then new ones, by one scan after another; never returns.
 
     Raises:
-        InvalidPosition: when another log takes its place.
+        InvalidPosition: if another log replaces it.
 
     """
     tell, told = damage_handler("warn", reader.path), set[int]()
 
     def tell_once(gap: Gap) -> None:
-        if not gap.torn and gap.offset not in told:  # each scan meets what is at the end of the log
+        if not gap.torn and gap.offset not in told:  # each scan comes across damage at the end of the log
             told.add(gap.offset)
             tell(gap)
 
@@ -103,14 +103,14 @@ def _follow_by_scans(reader: Reader, kind: Kind | None, last: int | None, show: 
                     show(frame)
                 scan = replace(scan, last=None, after=[*stretch.values()][-1].position)
         except (LogNotFound, DamagedLog):
-            pass  # deleted, or it has no whole header yet: the next look tells
+            pass  # deleted, or without a whole header yet; the next look will show
         if scan.after is not None:
-            reader = reader.with_superseded()  # a rewind is an event that is shown, and takes nothing back
+            reader = reader.with_superseded()  # a rewind is shown as an event, and takes nothing back
         time.sleep(_PAUSE)
 
 
 def _follow_by_frames(reader: Reader, kind: Kind | None, last: int | None, show: Show) -> None:
-    """The same for logs that have to be read from the beginning; returns when there cannot be new frames."""
+    """The same for logs that must be read from the beginning; returns when there cannot be new frames."""
     held: deque[Frame] | None = None if last is None else deque(maxlen=last)
     sleep = follow(_PAUSE)
 

@@ -1,4 +1,4 @@
-"""``trainlog verify``: the problems of a log."""
+"""``trainlog verify``: check logs for damage."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
 
 @click.command
 @click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per log, each on its own line.")
 def command(logs: tuple[Path, ...], as_json: bool) -> int:
-    """Check whether logs are whole: torn tails, holes, payloads, lengths, checksums, times that step back.
+    """Check whether logs are whole: torn tails, holes, payloads, lengths, checksums, times that go backwards.
 
-    Nothing is written. The exit code is 0 when all are whole, 1 when one is damaged, 2 when one is no log.
+    Nothing is written. The exit code is 0 if all are whole, 1 if one is damaged, 2 if one is not a log.
     """
     return max(_verify(path, as_json) for path in logs)
 

@@ -1,4 +1,4 @@
-"""``trainlog watch``: the numbers of the dashboard, with small curves, in the terminal."""
+"""``trainlog watch``: show the numbers of the dashboard, with small curves, in the terminal."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from trainlog.model import Kind
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_MAX_MEANS: Final = 256  # of a curve; above it, neighbours are averaged
+_MAX_MEANS: Final = 256  # of a curve; beyond that, neighbours are averaged
 _REFRESH: Final = 0.25  # seconds
 
 
 class _Curve:
-    """One key: its range, and a curve of fewer than ``_MAX_MEANS`` means of equally many values."""
+    """One key: its range, and a curve of fewer than ``_MAX_MEANS`` means, each over the same number of values."""
 
     def __init__(self) -> None:
         self.low = math.inf
@@ -65,7 +65,7 @@ class _Curve:
 @click.option("--once", is_flag=True, help="Show the log as it is now, and exit.")
 @click.option("--kind", type=click.Choice(["stats", "evolution", "creature"]), default="stats", show_default=True)
 def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> None:
-    """Show the newest numbers of a log, their range, and small curves, until Ctrl-C."""
+    """Show the latest numbers of a log, their ranges, and small curves, until Ctrl-C."""
     from rich.live import Live
 
     console = output_console(120, 50)
@@ -101,12 +101,12 @@ class _View:
         self._note = note
 
     def look(self, deadline: float) -> bool:
-        """Read on until *deadline* (monotonic seconds); True when there is more to read at once."""
+        """Continue reading until *deadline* (monotonic seconds); True if there is more to read immediately."""
         try:
             is_more = self._log.advance(deadline)
         except InvalidPosition:
             with suppress(LogNotFound, DamagedLog, UnknownFormat):  # it has no whole header yet
-                self._begin("another log is in its place, which is this one")
+                self._begin("the log was replaced by this one")
             return False
         rows = self._log.rows.get(self._kind)
         frames = 0 if rows is None else rows.columns.rows
@@ -116,7 +116,7 @@ class _View:
         return is_more
 
     def _series(self) -> dict[str, Series]:
-        """The keys that can be shown."""
+        """The columns that can be shown, by key."""
         rows = self._log.rows.get(self._kind)
         series = {} if rows is None else rows.columns.series
         return {
@@ -167,7 +167,7 @@ class _View:
         return sorted(shown, key=lambda key: (1,) if key == behavior else conventions.rank(self._kind, key))
 
     def _progress(self) -> Iterator[str]:
-        """The newest step, and the newest episode, generation or epoch, under the log's own name."""
+        """The latest step, and the latest episode, generation or epoch, under the log's own name."""
         names: tuple[AxisName, ...] = ("step", "episode")
         series = self._series()
         for name in names:

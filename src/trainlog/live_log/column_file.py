@@ -1,6 +1,6 @@
-"""Columns of numbers that live on disk: what a server knows of a log of gigabytes must not fill its memory.
+"""Columns of numbers on disk, so that a server can keep the values of a log of gigabytes without filling its memory.
 
-In a column of floats, what is no number is a NaN of its own bits, which carries the code of a text, or -1 for nothing.
+In a column of floats, a value that is not a number is a NaN with special bits: the code of a text, or -1 for no value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 __all__ = ["ColumnFile", "StoredColumn", "codes_of", "is_nan", "no_numbers"]
 
-ROWS: Final = 256  # that are written at once; only what is left over is in memory: thousands of logs may be open
+ROWS: Final = 256  # written at a time; only the remainder is in memory, as thousands of logs can be open
 _TAG: Final = 0x7FF8_6D69  # the upper half of these NaN
 
 Array = npt.NDArray[Any]
@@ -27,25 +27,25 @@ Codes = npt.NDArray[np.int32]
 
 
 def no_numbers(codes: Any) -> Floats:
-    """Floats that carry *codes*, from -1 up, and are no numbers."""
+    """NaNs that carry *codes*, from -1 up."""
     bits: Floats = (np.asarray(codes, np.int64) & 0xFFFF_FFFF | _TAG << 32).view(np.float64)
     return bits
 
 
 def codes_of(values: Floats) -> Codes:
-    """The codes that *values* carry; -1 for those that carry none."""
+    """The codes that *values* carry; -1 for ordinary numbers."""
     bits = values.view(np.int64)
     return np.where(bits >> 32 == _TAG, bits, -1).astype(np.int32)
 
 
 def is_nan(values: Floats) -> npt.NDArray[np.bool_]:
-    """Which of *values* are numbers, and NaN."""
+    """Which of *values* are ordinary NaNs, without a code."""
     found: npt.NDArray[np.bool_] = np.isnan(values) & (values.view(np.int64) >> 32 != _TAG)
     return found
 
 
 class ColumnFile:
-    """A file without a name, which is gone with this object; chunks are added to its end and never changed."""
+    """An unnamed file, deleted along with this object; chunks are appended and never changed."""
 
     def __init__(self) -> None:
         self._fd = -1
@@ -53,7 +53,7 @@ class ColumnFile:
         self.size = 0
 
     def put(self, chunk: Array) -> int:
-        """Store *chunk*, and return where it is."""
+        """Store *chunk*, and return its offset."""
         with self._lock:
             if self._fd < 0:
                 with tempfile.TemporaryFile(prefix="trainlog-") as file:
@@ -73,10 +73,10 @@ class ColumnFile:
 
 
 class StoredColumn:
-    """One column, of one dtype of eight bytes, that only grows. One thread may extend it while others read.
+    """One column of an eight-byte dtype that only grows. One thread can extend it while others read.
 
     Attributes:
-        start: rows before this one were there before the column was; they have no numbers.
+        start: the first row of the column; rows before it existed before the column, and have no values.
 
     """
 
@@ -85,8 +85,8 @@ class StoredColumn:
     def __init__(self, file: ColumnFile, dtype: npt.DTypeLike = np.float64, start: int = 0) -> None:
         self._file = file
         self._dtype = np.dtype(dtype)
-        self._extents: list[tuple[int, int]] = []  # from which row on, counted from start, and where in the file
-        self._state = 0, 0, np.empty(0, dtype)  # how many extents there are, how many rows in them, the rows behind
+        self._extents: list[tuple[int, int]] = []  # the first row of each, counted from start, and its offset
+        self._state = 0, 0, np.empty(0, dtype)  # number of extents, number of rows in them, the rows after them
         self.start = start
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ class StoredColumn:
         return self.start + stored + len(tail)
 
     def extend(self, values: Array) -> None:
-        """Add *values* at the end."""
+        """Append *values*."""
         _, stored, tail = self._state
         values = np.concatenate((tail, values)).astype(self._dtype, copy=False)
         whole = len(values) - len(values) % ROWS
@@ -106,7 +106,7 @@ class StoredColumn:
         self._state = len(self._extents), stored + whole, values[whole:].copy()
 
     def pad_to(self, length: int) -> None:
-        """Fill up with what is no number, so that the column has *length* rows."""
+        """Fill up with missing values, so that the column has *length* rows."""
         if length > len(self):
             self.extend(no_numbers(np.full(length - len(self), -1)))
 
@@ -131,16 +131,16 @@ class StoredColumn:
         return out
 
     def pick(self, rows: npt.NDArray[np.integer[Any]]) -> Array:
-        """The values in *rows*, which rise; those beyond the end are left out."""
+        """The values in *rows*, which must increase; rows beyond the end are left out."""
         if len(rows) and rows[-1] - rows[0] < 4 * len(rows):
             found: Array = self.read(int(rows[0]), int(rows[-1]) + 1)[rows[rows < len(self)] - rows[0]]
             return found
         return np.concatenate([self.read(row, row + 1) for row in rows.tolist()] or [self.read(0, 0)])
 
     def search(self, value: float) -> int:
-        """How many rows, of a column that rises, are at most *value*."""
+        """The number of rows with at most *value*, in a column that increases."""
         low, high = self.start, len(self)
-        middle = high - 1  # mostly it is the end that is looked for
+        middle = high - 1  # most searches are for the end
         while low < high:
             if self.read(middle, middle + 1)[0] <= value:
                 low = middle + 1

@@ -1,4 +1,4 @@
-"""The rows of one kind of frame as columns that grow, for charts: numbers, and texts of which there are few."""
+"""The rows of one kind of frame as growing columns, for charts: numbers, and texts with few distinct values."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from trainlog.table.values import is_word, number
 
 __all__ = ["MOST_TEXTS", "Columns", "Rows", "Series"]
 
-MOST_KEYS: Final = 4096  # a frame whose keys are data would have no end of them
-MOST_LEFT_OUT: Final = 1 << 14  # names of others
-MOST_KEY_LETTERS: Final = 1 << 20  # of all of them
-MOST_TEXTS: Final = 256  # different texts of one key; more of them are no states that a strip could show
+MOST_KEYS: Final = 4096  # frames whose keys are data can have any number of keys
+MOST_LEFT_OUT: Final = 1 << 14  # names of further keys
+MOST_KEY_LETTERS: Final = 1 << 20  # total length of all keys
+MOST_TEXTS: Final = 256  # distinct texts of one key; with more, they are not states that a strip could show
 MOST_LETTERS: Final = 200
 
 Floats = npt.NDArray[np.float64]
@@ -29,14 +29,13 @@ Codes = npt.NDArray[np.int32]
 
 
 class Series:
-    """One key: its numbers, and texts as numbers of places in ``texts``.
+    """One key: its numbers, and its texts as indices into ``texts``.
 
     Attributes:
-        values: numbers, and where there is none the codes of texts. Bools are 1 and 0; a string that spells a number
-            is that number.
-        texts: the texts in the order of first sight.
-        last: the newest value that is not NaN.
-        rises, falls: whether a finite number is higher, or lower, than the one before it.
+        values: numbers, or else the codes of texts. Bools are 1 and 0; a string that spells a number is that number.
+        texts: the texts, in order of first appearance.
+        last: the latest value that is not NaN.
+        rises, falls: whether any finite number is higher (lower) than the one before it.
         has_lists: whether some values are lists or arrays; these are not kept.
 
     """
@@ -49,8 +48,8 @@ class Series:
         self.last: float | str | bool | None = None
         self.has_lists = False
         self.rises = self.falls = False
-        self._before = math.nan  # the last finite number, until it rose and fell
-        self._numbers = self._words = 0  # how many there are
+        self._before = math.nan  # the last finite number, until it has risen and fallen
+        self._numbers = self._words = 0  # counts
 
     @property
     def shape(self) -> str:
@@ -98,11 +97,11 @@ class Series:
     def numbers(self, start: int, stop: int) -> Floats:
         """Rows *start* to *stop*; NaN where there are no numbers, see `is_nan`."""
         values: Floats = self.values.read(start, stop)
-        missing = stop - start - len(values)  # later frames do not have this key any more
+        missing = stop - start - len(values)  # later frames no longer have this key
         return np.concatenate((values, no_numbers(np.full(missing, -1)))) if missing > 0 else values
 
     def plain(self, numbers: Floats) -> list[Any]:
-        """*numbers*, which are some of this series, for JSON: texts as such, and None where nothing is finite."""
+        """*numbers* of this series as values for JSON: texts as such, and None for anything that is not finite."""
         good = np.isfinite(numbers)
         values: list[Any] = numbers.tolist()
         if not good.all():
@@ -114,7 +113,7 @@ class Series:
         return values
 
     def _parse(self, values: npt.NDArray[np.object_]) -> Floats:
-        """Python values of any type as numbers and codes of texts. Each distinct value is looked at once."""
+        """Python values of any type as numbers and codes of texts. Each distinct value is parsed once."""
         items = values.tolist()
         if not _SCALARS.issuperset(map(type, items)):
             self.has_lists |= any(isinstance(item, list | np.ndarray) for item in items)
@@ -162,14 +161,14 @@ def _number(item: str | float | None) -> float | None:
 
 
 class Columns:
-    """All series of one kind. One thread may extend it while others read rows below ``rows``.
+    """All series of one kind. One thread can extend it while others read rows below ``rows``.
 
     Attributes:
-        rows: how many frames there are.
+        rows: the number of frames.
         series: by key, nested ones as in `trainlog.table.table.Table`; at most ``MOST_KEYS``.
-        left_out: names of others, of which each is read when it is asked for; at most ``MOST_LEFT_OUT``.
+        left_out: the names of further keys, each of which is read on request; at most ``MOST_LEFT_OUT``.
         leaves_out: whether there are more than these.
-        aside: what was read of them, with the rows that there were.
+        aside: the series of further keys that were read, with the number of rows at that time.
 
     """
 
@@ -211,17 +210,17 @@ class Columns:
         return self.series[key].numbers(start, stop)
 
     def codes(self, key: str, start: int, stop: int) -> Codes:
-        """The texts of *key* by their numbers in rows *start* to *stop*; -1 where there is none."""
+        """The codes of the texts of *key* in rows *start* to *stop*; -1 where there is none."""
         return codes_of(self.numbers(key, start, stop))
 
 
 class Rows:
-    """The frames of one kind: when each is, where it stands, and its values as far as they were read.
+    """The frames of one kind: the time and order of each, and its values as far as they were read.
 
     Attributes:
-        time: of each frame, seconds.
-        order: where each stands among the frames of all kinds.
-        columns: the values; ``columns.rows`` lags behind ``len(rows)`` where only times and clocks were read.
+        time: the time of each frame, in seconds.
+        order: the order of each among the frames of all kinds.
+        columns: the values; ``columns.rows`` lags behind ``len(rows)`` if only times and clocks were read.
 
     """
 
@@ -233,19 +232,19 @@ class Rows:
 
     @property
     def clocks(self) -> Columns:
-        """The columns that axes are made of, and perhaps others; these were read as far as the times."""
+        """The columns for axes, and perhaps others; they were read as far as the times."""
         return self.columns if self.columns.rows >= self._clocks.rows else self._clocks
 
     def __len__(self) -> int:
         return len(self.order)
 
     def extend(self, batch: Batch, *, with_values: bool) -> None:
-        """Add the rows of *batch*; with values these may be rows that are known by their times already."""
+        """Add the rows of *batch*; with values, these can be rows whose times are known already."""
         known = len(self) - self.columns.rows if with_values else 0
         self.time.extend(batch.table.time[known:])
         self.order.extend(batch.order[known:])
         (self.columns if with_values else self._clocks).extend(batch.table)
 
     def at(self, moment: float) -> int:
-        """The last frame that is not after *moment*; the first one when all are. Times may step back."""
+        """The last frame that is not after *moment*; the first one if all are. Times may go backwards."""
         return max(self.time.search(moment) - 1, 0)

@@ -1,4 +1,4 @@
-"""A place in a log that a client can come back to: the reader's positions, and how to find the rows after them."""
+"""A place in a log from which a client can resume: the reader's positions, and how to find the rows after them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Mark(NamedTuple):
     """How far some kinds of frames were read.
 
     Attributes:
-        end: all their rows whose order is below it.
-        position: the reader's, behind them; empty before the first.
+        end: all their rows with an order below it were read.
+        position: the reader's position after them; empty before the first.
 
     """
 
@@ -31,7 +31,7 @@ class Cursor(NamedTuple):
     """Everything before ``marks`` has been seen.
 
     Attributes:
-        identity: of the files; see `trainlog.live_log.log.Log`.
+        identity: the identity of the files; see `trainlog.live_log.log.Log`.
         marks: one for each group of kinds that is read together.
 
     """
@@ -52,7 +52,7 @@ class Cursor(NamedTuple):
 
         """
         if _TEXT.fullmatch(text) is None:
-            raise ValueError("it is no cursor of this server")
+            raise ValueError("it is not a cursor of this server")
         identity, *parts = text.split(".")
         marks = [
             Mark(int(end), base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)).decode())
@@ -60,10 +60,10 @@ class Cursor(NamedTuple):
         ]
         cursor = cls(identity, tuple(marks))
         if str(cursor) != text:
-            raise ValueError("it is no cursor of this server")
+            raise ValueError("it is not a cursor of this server")
         return cursor
 
     def advanced(self, other: Cursor) -> Cursor:
-        """The same cursor, or *other* of the same log where that is further on."""
+        """The cursor with those marks of *other*, a cursor of the same log, that are further on."""
         pairs = zip(self.marks, other.marks, strict=True)
         return Cursor(self.identity, tuple(its if its.end >= mine.end else mine for mine, its in pairs))

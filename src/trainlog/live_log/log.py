@@ -1,4 +1,4 @@
-"""One log as the server knows it: what was read of it so far, by scans that go on where the last one ended."""
+"""One log as the server knows it: what was read so far, by scans that continue where the last one ended."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from trainlog.storage.location import RemotePath
 
 __all__ = ["FileState", "Log"]
 
-_LAZY: Final = frozenset([Kind.CREATURE])  # nine frames of ten, and seldom looked at: their values are read on demand
+_LAZY: Final = frozenset([Kind.CREATURE])  # nine of ten frames, but rarely looked at: their values are read on demand
 _EAGER: Final = frozenset(map(Kind, range(256))) - _LAZY
-_FEWEST_ROWS: Final = 256  # of a batch, until it is known how many columns there are ...
-_MOST_ROWS: Final = 1 << 14  # ... and then
-_TIMES_ROWS: Final = 1 << 17  # of a batch without values
-_VALUES: Final = 1 << 20  # of a batch, about
+_FEWEST_ROWS: Final = 256  # rows of a batch until the number of columns is known, and at least ...
+_MOST_ROWS: Final = 1 << 14  # ... and at most after that
+_TIMES_ROWS: Final = 1 << 17  # rows of a batch without values
+_VALUES: Final = 1 << 20  # approximate number of values in a batch
 _MOST_ISSUED: Final = 1024  # positions that need no check
 _MOST_GAPS: Final = 1000
-_CHEAP: Final = 0.01  # seconds of a poll that nobody minds
-_REST: Final = 10  # times as long as a poll took, the next one waits
+_CHEAP: Final = 0.01  # seconds of a poll that cause no delay of the next one
+_REST: Final = 10  # the next poll waits for this multiple of the time beyond that
 
 Stamp = Mapping[Path, "FileState"]
 
 
 class FileState(NamedTuple):
-    """What ``stat`` says of a file; a size of -1 when there is none."""
+    """The result of ``stat`` for a file; the size is -1 if there is none."""
 
     device: int
     inode: int
@@ -52,7 +52,7 @@ class FileState(NamedTuple):
         try:
             status = path.stat()
         except LogReadError:
-            raise  # an object storage that gives no answer does not say that the file has gone
+            raise  # no answer from an object storage does not mean that the file is gone
         except OSError:
             return cls(0, 0, -1, 0)
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -62,12 +62,12 @@ class _Part:
     """Kinds of frames that are read together, by one scan after another. Only the poller's thread calls ``advance``.
 
     Attributes:
-        kinds: which.
-        wants_values: whether anybody wants more than times and clocks; may be set by any thread.
-        mark: how far they were read, in the present mode: times and clocks, or all values.
-        known: as ``mark``, in any mode.
-        is_current: whether they were read as far as the log went at the last look.
-        knows_times: whether that was so at any time, in any mode.
+        kinds: the kinds.
+        wants_values: whether a client wants more than times and clocks; can be set by any thread.
+        mark: how far they were read in the current mode: times and clocks, or all values.
+        known: how far they were read in any mode.
+        is_current: whether they were read up to the end that the log had at the last look.
+        knows_times: whether that was the case at any time, in any mode.
 
     """
 
@@ -79,20 +79,20 @@ class _Part:
         self.is_current = self.knows_times = False
         self._batches: Iterator[Batch] | None = None
         self._batch_rows = 0
-        self._stamp: Stamp | None = None  # of the files when the last scan began
-        self._began = 0.0  # when the scan did, where it looks for more rather than reads what is known to be there
+        self._stamp: Stamp | None = None  # of the files when the last scan started
+        self._began = 0.0  # when the scan started, if it looks for new frames and does not read known ones
         self._not_before = 0.0
 
     @property
     def has_values(self) -> bool:
-        """Whether what is wanted was read as far as the log goes."""
+        """Whether the wanted values were read to the end of the log."""
         return self.is_current and self._reads_values == self.wants_values
 
     def advance(self, stamp: Stamp, deadline: float) -> bool:
-        """Read on until *deadline* (monotonic seconds); True when there is more to read at once.
+        """Continue reading until *deadline* (monotonic seconds); True if there is more to read immediately.
 
         Raises:
-            InvalidPosition: when the log is another than the one that was read.
+            InvalidPosition: if the log is not the one that was read before.
 
         """
         if self.wants_values and not self._reads_values:
@@ -134,7 +134,7 @@ class _Part:
         self._batches = self._log.reader.scan(scan)
 
     def _rows_wanted(self) -> int:
-        """How many rows a batch should have: in a hostile log every frame has keys of its own."""
+        """The number of rows for a batch; in a hostile log, every frame can have different keys."""
         if not self._reads_values:
             return _TIMES_ROWS
         rows = [rows for kind, rows in self._log.rows.items() if kind in self.kinds]
@@ -142,7 +142,7 @@ class _Part:
         return min(max(_VALUES // columns, _FEWEST_ROWS), _MOST_ROWS) if columns else _FEWEST_ROWS
 
     def _next_stretch(self) -> list[Batch]:
-        """The next batches up to one after which all kinds were read equally far; none at the end of the log."""
+        """The next batches, up to a point where all kinds were read equally far; empty at the end of the log."""
         assert self._batches is not None
         stretch: list[Batch] = []
         for batch in self._batches:
@@ -150,7 +150,7 @@ class _Part:
             if not batch.more:
                 break
         if self._began and sum(batch.table.rows for batch in stretch) < self._batch_rows:
-            # Some readers pass all that comes before a position, which must not become the only work.
+            # Some readers scan everything before a position, which must not take up all the time.
             now = time.monotonic()
             self._not_before = now + _REST * max(now - self._began - _CHEAP, 0)
         self._began = 0.0
@@ -158,26 +158,26 @@ class _Part:
 
 
 class Log:
-    """A log that somebody looks at. ``advance`` is called by one thread; all else from any.
+    """A log that clients look at. One thread calls ``advance``; everything else can be called from any thread.
 
     Attributes:
-        id: as in the catalog.
+        id: the id in the catalog.
         name: its path relative to the served folder.
-        reader: the log.
-        conventions: what its keys mean.
+        reader: the reader of the log.
+        conventions: the meanings of its keys.
         identity: changes when a file of the log is replaced by another one.
-        rows: by kind.
-        gaps: bytes that are no record, by file and place.
-        version: grows when there is something new.
-        error: why it cannot be read on, or empty.
-        is_replaced: whether that is because it is another log by now.
-        used: when it was last asked for, monotonic seconds.
-        due: when it need be looked at again, monotonic seconds.
+        rows: the rows by kind.
+        gaps: bytes that are not a record, by file and offset.
+        version: increases when there is new data.
+        error: why reading cannot continue, or empty.
+        is_replaced: whether that is because it is another log now.
+        used: when it was last requested, in monotonic seconds.
+        due: when it must be looked at again, in monotonic seconds.
 
     """
 
     def __init__(self, id: str, name: str, path: Path, files: Sequence[Path] = ()) -> None:
-        """Open the log at *path*, which consists of *files*; by default of those that its reader names.
+        """Open the log at *path*, which consists of *files*; by default those that its reader names.
 
         Raises:
             TrainlogError: as `trainlog.open`.
@@ -187,7 +187,7 @@ class Log:
         self.name = name
         self._files = tuple(files) or (path,)
         self._is_folder = not isinstance(path, RemotePath) and path.is_dir()
-        before: Stamp = {} if self._is_folder else self._stat()  # so that a replacement from now on is seen
+        before: Stamp = {} if self._is_folder else self._stat()  # so that a replacement from now on is noticed
         self.reader: Reader = registry.open(path)
         if not files:
             self._files = self.reader.files
@@ -209,26 +209,26 @@ class Log:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What the trainer said of the run."""
+        """The metadata from the trainer."""
         return dict(self.reader.header.meta)
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """The bytes of all files."""
         return sum(max(state.size, 0) for state in self._stamp.values())
 
     @property
     def damage(self) -> list[str]:
-        """What is wrong with the files, one sentence each."""
+        """The damaged places of the files, one sentence each."""
         return [f"skipped {gap}" for gap in list(self.gaps.values())]
 
     # --- for the poller's thread ---
 
     def advance(self, deadline: float) -> bool:
-        """Read on until *deadline* (monotonic seconds); True when there is more to read at once.
+        """Continue reading until *deadline* (monotonic seconds); True if there is more to read immediately.
 
         Raises:
-            InvalidPosition: when the log was replaced or cut, or training went back: it is another log now.
+            InvalidPosition: if the log was replaced or cut, or training was rewound: it is another log now.
 
         """
         stamp = self._stat()
@@ -250,39 +250,39 @@ class Log:
         return more
 
     def rows_of(self, kind: Kind) -> Rows:
-        """The rows of *kind*, to be extended."""
+        """The rows of *kind*, to extend them."""
         if kind not in self.rows:
             self.rows = dict(sorted({**self.rows, kind: Rows(self._file)}.items()))
         return self.rows[kind]
 
     def note_damage(self, gap: Gap) -> None:
-        """Remember bytes that are no record; an unfinished one at the end is no damage."""
+        """Record bytes that are not a record; an unfinished record at the end is not damage."""
         if not gap.torn and len(self.gaps) < _MOST_GAPS:
             self.gaps[gap.file, gap.offset] = gap
 
     def issue(self, position: str) -> None:
-        """Remember a position of this very log, so that cursors made of it need no check."""
+        """Remember a position of this log, so that cursors with it need no check."""
         self._issued[position] = None
         if len(self._issued) > _MOST_ISSUED:
             del self._issued[next(iter(self._issued))]
 
     def _stat(self) -> Stamp:
-        files = self.reader.files if self._is_folder else self._files  # a folder may get more of them
+        files = self.reader.files if self._is_folder else self._files  # a folder can get more files
         return {file: FileState.of(file) for file in files}
 
     def _state(self) -> list[tuple[Any, ...]]:
         return [(part.mark, part.is_current) for part in self._parts]
 
-    # --- how much was read ---
+    # --- reading progress ---
 
     def want(self, kinds: Collection[Kind]) -> None:
-        """Have the values of *kinds* read, and the log looked at as soon as can be."""
+        """Request the values of *kinds*, and a look at the log as soon as possible."""
         self.due = 0.0
         for part in self._parts:
             part.wants_values |= not part.kinds.isdisjoint(kinds)
 
     def is_complete(self, kinds: Collection[Kind], *, times: Collection[Kind] = ()) -> bool:
-        """Whether the values of *kinds*, and the times of *times*, were read as far as the log goes."""
+        """Whether the values of *kinds* and the times of *times* were read to the end of the log."""
         return bool(self.version) and all(
             (part.has_values or part.kinds.isdisjoint(kinds)) and (part.knows_times or part.kinds.isdisjoint(times))
             for part in self._parts
@@ -296,23 +296,23 @@ class Log:
                 self.changed.wait(min(left, 0.1))
 
     def progress(self, kinds: Collection[Kind]) -> float:
-        """How much of *kinds* is read, 0 to 1."""
+        """The part of *kinds* that is read, from 0 to 1."""
         if self.is_complete(kinds):
             return 1.0
-        # An order is a byte in most formats; where it counts frames this is too little, until it is all.
+        # An order is a byte in most formats; if it counts frames, the result is too low until everything is read.
         ends = [part.mark.end for part in self._parts if not part.has_values and not part.kinds.isdisjoint(kinds)]
         return min(0.999, min(ends, default=0) / max(self.size, 1))
 
     def duration(self) -> float:
-        """Time of the last frame that was seen."""
+        """The time of the last known frame."""
         times = [float(rows.time.read(len(rows) - 1)[0]) for rows in self.rows.values() if len(rows)]
         return max(times, default=0.0)
 
     def frames(self, kind: Kind, rows: Sequence[int]) -> list[Frame]:
-        """The whole frames of *kind* at *rows*, which rise.
+        """The whole frames of *kind* at *rows*, which must increase.
 
         Raises:
-            InvalidPosition: when they are not there any more.
+            InvalidPosition: if they are no longer there.
 
         """
         if kind not in self.rows or not len(rows):
@@ -326,11 +326,11 @@ class Log:
     # --- cursors ---
 
     def cursor(self) -> Cursor:
-        """The place after all that is known, be it by its times alone."""
+        """The place after everything that is known, even if only by its times."""
         return Cursor(self.identity, tuple(part.known for part in self._parts))
 
     def settled(self) -> Cursor:
-        """The place before which all that is wanted is read."""
+        """The place before which everything that is wanted was read."""
         return Cursor(self.identity, tuple(part.mark for part in self._parts))
 
     def beginning(self) -> Cursor:
@@ -338,7 +338,7 @@ class Log:
         return Cursor(self.identity, (START,) * len(self._parts))
 
     def holds(self, cursor: Cursor) -> bool:
-        """Whether *cursor* is a place in this very log, and nothing before it was superseded since; may take long."""
+        """Whether *cursor* is a place in this log, and nothing before it was superseded since; can be slow."""
         if cursor.identity != self.identity or len(cursor.marks) != len(self._parts):
             return False
         return all(self._is_valid(part.kinds, mark) for part, mark in zip(self._parts, cursor.marks, strict=True))
@@ -351,7 +351,7 @@ class Log:
         try:
             scan = Scan(kinds=kinds, columns=(), after=mark.position, on_damage="ignore", batch_rows=1)
             next(self.reader.scan(scan), None)
-        except Exception:  # noqa: BLE001 - the text is a client's, and a plug-in's reader may raise anything for it
+        except Exception:  # noqa: BLE001 - the text is from a client, and a plug-in's reader can raise anything for it
             return False
         return True
 

@@ -2,19 +2,19 @@
 
 ::
 
-    log_poller   keeps the logs that somebody looks at up to date, in slices of time, from one thread
-    api, api_runs, moment_api, path_api, stream, api_flog   what is asked over HTTP; the last as the first dashboard did
-      query, responses   how a request is read, and an answer written
+    log_poller   keeps the logs that clients look at up to date, in time slices, from one thread
+    api, api_runs, moment_api, path_api, stream, api_flog   the HTTP API; the last is that of the first dashboard
+      query, responses   parsing requests and writing answers
       curves             rows of a log against an axis, thinned for a screen
-        episode_axis       ... in logs of episodes, whose steps begin anew with each
+        episode_axis       ... in logs of episodes, whose steps restart with each
         places             single frames on an axis, and the frame at a place there
-      cards              which charts the page shows first, and what it has to know of each key
+      cards              the charts that the page shows first, and what it must know about each key
       openapi            the description for programs
-    security     who may ask
-    connections  how long a client may take
+    security     access control
+    connections  time limits for clients
     app_state    what all requests share
     app          the addresses, errors, and the page's own files
 
-Which logs there are `trainlog.catalog.live` says, and what is in one `trainlog.follow`. Needs the extra
-``trainlog[server]``; nothing imports it but ``trainlog serve``.
+`trainlog.catalog.live` finds the logs, and `trainlog.live_log` reads them. Needs the extra ``trainlog[server]``; only
+``trainlog serve`` imports it.
 """

@@ -1,4 +1,4 @@
-"""The stateless API: what a log is, its curves, rows, events, moments and functions."""
+"""The stateless API: the description of a log, its curves, rows and events."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from trainlog.table.values import flatten
 __all__ = ["RowsQuery", "about", "csv_rows", "events", "rows", "run", "series"]
 
 _READ_FIRST: Final = frozenset([Kind.STATS, Kind.EVOLUTION, Kind.EVENT])
-_LONG: Final = 4000  # letters of a text in the metadata or an event
-_LETTERS: Final = 1 << 15  # of a CSV file that are sent at once: what a client does not take is held until it does
-_BLOCK: Final = 4096  # rows that are looked up at once
+_LONG: Final = 4000  # characters of a text in the metadata or an event
+_LETTERS: Final = 1 << 15  # characters of a CSV file sent at once; what a client has not taken yet stays in memory
+_BLOCK: Final = 4096  # rows looked up at a time
 
 
 def about(run: LiveRun, redact: Callable[[str], str]) -> dict[str, Any]:
-    """One line of the list of runs."""
+    """One row of the list of runs."""
     facts = run.facts
     creature, task = (
         str(facts.meta[key])[:200] if facts.meta.get(key) is not None else "" for key in ("creature", "task")
@@ -73,7 +73,7 @@ def about(run: LiveRun, redact: Callable[[str], str]) -> dict[str, Any]:
 
 @takes("{id}")
 def run(request: Request) -> Response:
-    """What one log is: its metadata, kinds, keys, units, axes, and which charts come first."""
+    """The description of one log: its metadata, kinds, keys, units, axes, and which charts come first."""
     Query(request)
     state, entry, log = opened(request)
     with state.reading(log, _READ_FIRST, times={Kind.CREATURE}):
@@ -92,7 +92,7 @@ def run(request: Request) -> Response:
                 "keys": keys_of(log, kind, shapes),
                 "left_out": list(rows.columns.left_out),
                 "all_keys": not rows.columns.left_out and not rows.columns.leaves_out,
-                # Without a key where a place takes more than what its row has in one column.
+                # The key is empty if a place cannot be computed from one column of its row.
                 "axes": {
                     axis: {**one._asdict(), "key": one.key if is_of_one_column(log, kind, one) else ""}
                     for axis, one in own.items()
@@ -125,7 +125,7 @@ def run(request: Request) -> Response:
 
 
 def _shapes_of_one(log: Log, kind: Kind) -> dict[str, Any]:
-    """The keys of frames whose values were not read yet, from the first of them."""
+    """The keys of frames whose values were not read yet, taken from the first frame."""
     (frame,) = log.frames(kind, [0])
     found = {}
     for key, value in flatten(frame.data).items():
@@ -135,7 +135,7 @@ def _shapes_of_one(log: Log, kind: Kind) -> dict[str, Any]:
 
 
 class RowsQuery:
-    """The parameters that say which rows are wanted."""
+    """The parameters that select rows."""
 
     def __init__(self, request: Request) -> None:
         query = self.query = Query(request)
@@ -145,20 +145,20 @@ class RowsQuery:
         where = query.text("where", most=300)
         key, colon, text = where.partition(":")
         if where and not (key and colon):
-            raise wrong("where is a key, a colon and a text")
+            raise wrong("where must be a key, a colon and a text")
         self._where = (key, text) if where else None
-        self.part = text  # that the rows have, such as the type of their episodes
+        self.part = text  # the text that the rows share, such as the type of their episodes
         self._span = query.pair("span")
 
     def window(self, log: Log, *, whole: bool = False) -> Window:
-        """The rows in the range, or all that fit the other parameters."""
+        """The rows in the range, or with *whole* all rows that match the other parameters."""
         low, high = (None, None) if whole else (self.low, self.high)
         return window_of(log, self.kind, self.axis, low, high, self._where, self._span)
 
 
 @takes("{id}", "kind", "keys!", "x", "from", "to", "where", "span", "points", "smooth")
 def series(request: Request) -> Response:
-    """Curves for a screen. Of more rows than points the first, last, lowest and highest of each part remain."""
+    """Curves for a screen; if there are more rows than points, each part keeps its first, last, lowest and highest."""
     rows_query = RowsQuery(request)
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
@@ -197,7 +197,7 @@ def series(request: Request) -> Response:
 
 @takes("{id}", "kind", "keys", "x", "from", "to", "where", "span", "points")
 def rows(request: Request) -> Response:
-    """Rows of chosen keys, whole; of more than points those at equal distances."""
+    """Whole rows of chosen keys; if there are more than points, those at equal distances."""
     rows_query = RowsQuery(request)
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
@@ -239,7 +239,7 @@ def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
 
 @takes("{id}", "kind", "keys", "x", "from", "to", "where", "span")
 def csv_rows(request: Request) -> Response:
-    """All rows of chosen keys, at full resolution, as CSV; values as `trainlog.csv_rows` has them."""
+    """All rows of chosen keys, at full resolution, as CSV; values are written as by `trainlog.csv_rows`."""
     rows_query = RowsQuery(request)
     kind, axis = rows_query.kind, rows_query.axis
     state, entry, log = opened(request)
@@ -249,14 +249,14 @@ def csv_rows(request: Request) -> Response:
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry.name)[-80:]
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
     first, last = window.span
-    is_whole = axis == "time" and last - first == len(window.rows)  # then nothing of the window need be held
+    is_whole = axis == "time" and last - first == len(window.rows)  # then the window need not be kept
     held = 0 if is_whole else window.rows.nbytes + window.x.nbytes
     pieces = _csv(log, kind, axis, keys, range(first, last) if is_whole else window)
     return Download(pieces, held=held, headers=headers, media_type="text/csv; charset=utf-8")
 
 
 def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window | range) -> Iterator[bytes]:
-    """The frames as they were logged, with their places on an axis that is no column: read as the client reads."""
+    """The frames as they were logged, with their places on an axis that is not a column; read as the client reads."""
     rows, x = (window, window) if isinstance(window, range) else window
     own = [axis] if axis != "time" and axis not in keys else []
     buffer = io.StringIO()
@@ -277,22 +277,22 @@ def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window |
 
 
 def _orders(log: Log, kind: Kind, rows: range | npt.NDArray[np.intp]) -> Iterator[int]:
-    """Where the frames of these numbers stand in the log."""
+    """The orders (positions in the log) of the frames with these row numbers."""
     for start in range(0, len(rows), _BLOCK):
         yield from log.rows[kind].order.pick(np.asarray(rows[start : start + _BLOCK])).tolist()
 
 
 def _harmless(text: str) -> str:
-    """Spreadsheets take a cell that begins so for a formula, and would run it."""
+    """Quote a text that a spreadsheet would run as a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 @takes("{id}", "x", "from", "to", "points", "kind")
 def events(request: Request) -> Response:
-    """Events, their message, and where they are on the axis; of more than points those at equal distances.
+    """Events, their messages, and their places on the axis; if there are more than points, those at equal distances.
 
-    They are where they say, or else where frames of their time are: statistics, or frames of another kind where these
-    do not have the axis. ``among`` has the places by kind, as in the figures of its metrics.
+    An event is at its own value of the axis, or else where frames of the same time are: stats, or frames of another
+    kind if stats do not have the axis. ``among`` has the places by kind, as in the figures of its metrics.
     """
     query = Query(request)
     state, _, log = opened(request)

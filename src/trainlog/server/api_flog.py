@@ -28,12 +28,12 @@ from trainlog.table.values import flatten, number
 
 __all__ = ["analyze", "list_logs", "reset", "watch"]
 
-_LETTERS: Final = 4000  # of a word of the metadata
-_BLOCK: Final = 16  # frames that are read at once: a client that does not read on holds no more of them
-_EVERY: Final = 50  # creature frames from one place of the trajectory to the next
-# By log: of how many creature frames, and their mean and largest speed.
+_LETTERS: Final = 4000  # characters of a text of the metadata
+_BLOCK: Final = 16  # frames read at a time; a client that stops reading keeps no more of them in memory
+_EVERY: Final = 50  # creature frames between places of the trajectory
+# By log: the number of creature frames, and their mean and largest speed.
 _SPEEDS: Final[WeakKeyDictionary[Log, tuple[int, float, float]]] = WeakKeyDictionary()
-# The fields of an evolution frame: under which names they are looked for, and what stands where there are none.
+# The fields of an evolution frame: the names under which they are looked up, and the default.
 _EVOLUTION: Final[Mapping[str, tuple[tuple[str, ...], Any]]] = {
     "gen": (("gen", "generation"), 0),
     **{name: ((name, first), 0) for name, first in EVOLUTION_NAMES.items()},
@@ -47,10 +47,10 @@ Row = Callable[[Frame], Any]
 def _entry(state: State, path: str) -> LiveRun:
     place = PurePosixPath(path)
     if place.is_absolute() or ".." in place.parts or "\\" in path:
-        raise ApiError(400, "path", "path is a place below the served folder, as /api/flog/list tells it")
+        raise ApiError(400, "path", "path must be a path below the served folder, as /api/flog/list reports it")
     entry = state.catalog.named(path)
     if entry is None:
-        raise ApiError(404, "path", "there is no such log; /api/flog/list tells which there are")
+        raise ApiError(404, "path", "there is no such log; /api/flog/list lists the logs")
     return entry
 
 
@@ -79,7 +79,7 @@ def list_logs(request: Request) -> Response:
 
 @takes("path!")
 def analyze(request: Request) -> Response:
-    """All that a log tells but its creature frames, of which there is a summary."""
+    """Everything in a log except its creature frames, which are summarised."""
     state = state_of(request)
     log = _named(state, Query(request, others=True).text("path"))
     with state.reading(log, {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}, times={Kind.CREATURE}, patience=60.0):
@@ -120,7 +120,7 @@ def analyze(request: Request) -> Response:
 
 @takes("path!", "since")
 def watch(request: Request) -> Response:
-    """The stats frames from index ``since`` on, from the end where it is negative; ``total`` is the next ``since``."""
+    """The stats frames from index ``since`` on (from the end if negative); ``total`` is the next ``since``."""
     state = state_of(request)
     query = Query(request, others=True)
     since = query.parse_int("since", 0, -(2**63), 2**63)
@@ -134,13 +134,13 @@ def watch(request: Request) -> Response:
 
 @takes("path")
 def reset(request: Request) -> Response:
-    """Forget what is known of a log, so that it is read afresh."""
+    """Forget what is known about a log, so that it is read again."""
     refuse_other_sites(request)
     state = state_of(request)
     try:
         state.poller.drop(_entry(state, Query(request, others=True).text("path")).id)
     except ApiError as error:
-        if error.code != "path":  # of a log that is not there nothing is known, as was wished
+        if error.code != "path":  # nothing is known about a missing log, which is the wanted result
             raise
     return json_response({"ok": True})
 
@@ -150,7 +150,7 @@ def _word(meta: Mapping[str, Any], name: str, default: str = "") -> str:
 
 
 def _rows(log: Log, kind: Kind, which: Sequence[int], row: Row) -> Iterator[Any]:
-    """Frames by number, each as *row* tells it; read as the client reads."""
+    """Frames by number, each converted by *row*; read as the client reads."""
     for start in range(0, len(which), _BLOCK):
         yield from map(row, log.frames(kind, which[start : start + _BLOCK]))
 
@@ -170,7 +170,7 @@ def _generation(frame: Frame) -> dict[str, Any]:
 
 
 def _event(conventions: Conventions, frame: Frame) -> dict[str, Any]:
-    """All that it says, with its type and its message under the names that clients know."""
+    """The whole event, with its type and message under the names that clients know."""
     data = Room().short(frame.data)
     kind, message = conventions.event_type(data), conventions.find("event_message", data)
     named = {name: data[key] for name, key in (("type", kind), ("msg", message)) if key is not None}
@@ -178,7 +178,7 @@ def _event(conventions: Conventions, frame: Frame) -> dict[str, Any]:
 
 
 def _speeds(log: Log) -> tuple[float, float]:
-    """The mean and the largest speed of all creature frames; one that does not say any counts as 0."""
+    """The mean and the largest speed of all creature frames; a frame without a speed counts as 0."""
     count = len(log.rows[Kind.CREATURE]) if Kind.CREATURE in log.rows else 0
     known, mean, largest = _SPEEDS.get(log, (-1, 0.0, 0.0))
     if known != count:
@@ -198,10 +198,10 @@ def _speeds(log: Log) -> tuple[float, float]:
 
 
 def _places(log: Log) -> Iterator[dict[str, float]]:
-    """Every so many frames where the creature is.
+    """The position of the creature, in every ``_EVERY``-th frame.
 
-    That is what the log itself calls its position, then ``com`` or ``pos`` as in the original, then what the dashboard
-    draws.
+    It is what the log itself declares as the position, else ``com`` or ``pos`` as in the original, else what the
+    dashboard draws.
     """
     with walker_of(log) as walker:
         rows, environment = walker.rows.read()[::_EVERY].tolist(), walker.environment

@@ -1,4 +1,4 @@
-"""The API of many runs: the table, its columns, curves of groups, and what people say of runs."""
+"""The API for many runs: the table, its columns, curves of groups, and users' notes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["annotate", "columns", "groups", "ids", "notes", "runs"]
 
 _MOST_ROWS: Final = 100_000
 _MOST_COLUMNS: Final = 5000
-_SEED: Final = "*"  # instead of keys: runs that differ in the seed alone are one group
+_SEED: Final = "*"  # in place of keys: runs that differ only in the seed are one group
 
 
 def _selected(query: Query, state: State) -> list[LiveRun]:
-    """The runs that a request names, or that fit its filter."""
+    """The runs that a request names, or that match its filter."""
     ids = query.names("runs", most=LETTERS)
     if ids is not None:
         state.check_count(len(ids))
@@ -44,7 +44,7 @@ def _selected(query: Query, state: State) -> list[LiveRun]:
 
 @takes("filter", "sort", "runs", "offset", "limit", "columns")
 def runs(request: Request) -> Response:
-    """The runs that fit a filter, in an order: a page of them."""
+    """The runs that match a filter, sorted; one page of them."""
     query, state = Query(request), state_of(request)
     offset = query.parse_int("offset", 0, 0, 2**53)
     limit = query.parse_int("limit", _MOST_ROWS, 0, _MOST_ROWS)
@@ -73,7 +73,7 @@ def runs(request: Request) -> Response:
 
 @takes("filter", "sort", "offset", "limit")
 def ids(request: Request) -> Response:
-    """The ids of the runs that fit a filter, in an order: of all of them, or of a range."""
+    """The ids of the runs that match a filter, sorted; all of them, or a range."""
     query = Query(request)
     offset, limit = query.parse_int("offset", 0, 0, 2**53), query.parse_int("limit", _MOST_ROWS, 0, _MOST_ROWS)
     found = _selected(query, state_of(request))
@@ -82,7 +82,7 @@ def ids(request: Request) -> Response:
 
 @takes("filter")
 def columns(request: Request) -> Response:
-    """The columns of the table of runs, and whether those that fit a filter differ in them."""
+    """The columns of the table of runs, and whether the runs that match a filter differ in them."""
     query, state = Query(request), state_of(request)
     try:
         found = state.table.columns(query.text("filter", most=2000))
@@ -93,10 +93,10 @@ def columns(request: Request) -> Response:
 
 @takes("filter", "sort", "runs", "by", "kind", "keys", "x", "where", "center", "band", "smooth", "at")
 def groups(request: Request) -> Response:
-    """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point.
+    """Curves of groups of runs: the center of each, a band around it, and the number of runs at each point.
 
-    They are those of the figures. Without keys it is told which runs are a group; with ``at`` the value of each run
-    at that place of the axis is given instead of curves.
+    They are the same as in the figures. Without keys, the answer is only which runs form a group; with ``at``, it has
+    the value of each run at that place on the axis instead of curves.
     """
     from trainlog.catalog.group_curves import GroupCurves
     from trainlog.plot.seeds import BANDS
@@ -142,9 +142,10 @@ def _member(state: State, entry: LiveRun) -> Member | None:
 
 @takes()
 def notes(request: Request) -> Response:
-    """Saved views, whether anything can be kept, and the token that a POST needs in the header X-Trainlog-Token.
+    """Saved views, whether notes can be stored, and the token that a POST needs in the header X-Trainlog-Token.
 
-    Its body is {"run": id, "fields": {"name": text, "tags": [text], "note": text}} or {"view": name, "query": text}.
+    The body of the POST is {"run": id, "fields": {"name": text, "tags": [text], "note": text}} or
+    {"view": name, "query": text}.
     """
     Query(request)
     state = state_of(request)
@@ -156,7 +157,7 @@ def notes(request: Request) -> Response:
 
 
 async def annotate(request: Request) -> Response:
-    """Keep the name, tags and note of a run, or a view."""
+    """Store the name, tags and note of a run, or a view."""
     state = state_of(request)
     refuse_other_sites(request)
     token = request.headers.get("x-trainlog-token", "")
@@ -178,4 +179,4 @@ def _keep(state: State, body: dict[str, Any]) -> None:
     elif body.keys() == {"run", "fields"} and isinstance(body["fields"], dict):
         state.catalog.annotate(state.entry(str(body["run"])), body["fields"])
     else:
-        raise ApiError(400, "body", 'it is {"run": id, "fields": {...}}, or {"view": name, "query": text}')
+        raise ApiError(400, "body", 'the body must be {"run": id, "fields": {...}} or {"view": name, "query": text}')

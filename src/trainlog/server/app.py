@@ -29,7 +29,7 @@ from trainlog.storage.location import location
 
 __all__ = ["create_app"]
 
-_THREADS: Final = 1000  # at most; requests that wait for their turn to read must not keep all others waiting
+_THREADS: Final = 1000  # at most; requests that wait for their turn to read must not block all others
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -52,18 +52,18 @@ def create_app(
 
     Args:
         roots: folders and files to serve; nothing outside of them is ever opened.
-        hosts: names that the server goes by, without ports; a request for another one is refused. Empty for any.
-        token: what a client must know; None when everybody who reaches the server may look.
-        limits: what a client may ask for.
-        scan_every: seconds between two looks for new logs.
-        framed_by: sites whose pages may show this one in a frame, as a content security policy names them.
-        read_only: whether names, tags, notes and views can be kept beside the logs.
+        hosts: host names of the server, without ports; a request for any other is refused. Empty accepts all.
+        token: the token that a client must know; None gives access to everybody who can reach the server.
+        limits: the limits for the requests of a client.
+        scan_every: seconds between looks for new logs.
+        framed_by: sites whose pages may show this one in a frame, as in a content security policy.
+        read_only: whether to refuse to store names, tags, notes and views next to the logs.
 
     Returns:
         The application; its ``stop`` ends all live streams, so that the server can shut down at once.
 
     Raises:
-        LogNotFound: when one of *roots* does not exist.
+        LogNotFound: if one of *roots* does not exist.
 
     """
     catalog = LiveCatalog([location(root) for root in roots], scan_every, read_only=read_only)
@@ -74,7 +74,7 @@ def create_app(
         state.signal.attach()
         current_default_thread_limiter().total_tokens = _THREADS
         catalog.start()
-        # Charts need it, and the first list must not wait for it. (In a thread it would take more memory.)
+        # Charts need it, but the first list must not wait for it. (In a thread, it would take more memory.)
         asyncio.get_running_loop().call_later(1.0, import_module, "trainlog.plot")
         yield
         state.poller.close()
@@ -129,7 +129,7 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
 
 
 def _pages() -> list[Route]:
-    """The page's own files, by name: an address is never made into a path."""
+    """The page's own files, by name; an address is never turned into a path."""
     folder = resources.files("trainlog.server") / "static"
     routes = []
     for file in folder.iterdir():
@@ -148,12 +148,12 @@ def _page(content: bytes, kind: str) -> Callable[[Request], Response]:
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """What a client is told of an error."""
+    """The answer to a client for an error."""
     if isinstance(error, HTTPException):
         error = ApiError(error.status_code, "address", "there is nothing at this address")
-    elif isinstance(error, TrainlogError | OSError):  # what was read a moment ago cannot be read any more
+    elif isinstance(error, TrainlogError | OSError):  # a file that was readable a moment ago no longer is
         reason = state_of(request).redact(error)
-        error = ApiError(409, "changed", f"the file changed while it was read ({reason}); ask again")
+        error = ApiError(409, "changed", f"the file changed while it was read ({reason}); try again")
     elif not isinstance(error, ApiError):
-        error = ApiError(500, "internal", "the server made a mistake; its terminal says which")
+        error = ApiError(500, "internal", "internal error; see the terminal of the server")
     return refusal(error)

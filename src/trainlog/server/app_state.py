@@ -1,4 +1,4 @@
-"""What all requests share: the catalog, the open logs, and who waits for news."""
+"""What all requests share: the catalog, the open logs, and the wake-up of waiting streams."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from trainlog.server.responses import ApiError
 
 __all__ = ["Limits", "Signal", "State", "opened", "state_of"]
 
-# Seconds that a request waits for a log that is being read for the first time: until it is read, where that cannot
-# take long; else until there is something to show. The answer says how much of the log it is made of.
+# Seconds that a request waits for a log that is being read for the first time: until it is read, if that cannot take
+# long; otherwise until there is something to show. The answer says how much of the log it covers.
 PATIENCE: Final = 10.0
 PATIENCE_WITH_LARGE: Final = 0.2
 LARGE: Final = 50_000_000  # bytes
@@ -33,30 +33,30 @@ LARGE: Final = 50_000_000  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may ask for."""
+    """The limits for the requests of a client."""
 
     points: int = 20_000  # of one curve
     values: int = 1_000_000  # in one answer
     streams: int = 100  # at the same time
     runs: int = 1000  # in one stream, in all groups, in one figure
-    queries: int = 2  # that read at the same time, as each may take a whole column into memory
+    queries: int = 2  # that read at the same time, as each may load a whole column into memory
 
 
 class Signal:
-    """Wakes everybody who waits for news; may be notified from any thread."""
+    """Wakes all coroutines that wait for news; can be notified from any thread."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
 
     def attach(self) -> None:
-        """Called in the loop where the waiting is done."""
+        """Use the running event loop, in which `wait` is called."""
         self._loop = asyncio.get_running_loop()
 
     def notify(self) -> None:
-        """There is news."""
+        """Wake everything that waits."""
         if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop is closed: nothing waits any more
                 self._loop.call_soon_threadsafe(self._pulse)
 
     def _pulse(self) -> None:
@@ -64,18 +64,18 @@ class Signal:
         old.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until there is news, at most *seconds*."""
+        """Wait for news, at most *seconds*."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), seconds)
 
 
 class State:
-    """See the module.
+    """The state that all requests share; see the module.
 
     Attributes:
-        table: of the runs.
-        write_token: what the page needs to keep notes.
-        queries: held by requests that read: only some at a time do.
+        table: the table of the runs.
+        write_token: the token that the page needs to store notes.
+        queries: held by requests that read; limits how many do so at a time.
 
     """
 
@@ -93,25 +93,25 @@ class State:
         catalog.on_change = poller.on_change = self.signal.notify
 
     def stop(self) -> None:
-        """End all streams: a server that shuts down would wait for them."""
+        """End all streams, as a server that shuts down would wait for them."""
         self.stopping = True
         self.signal.notify()
 
     def check_count(self, runs: int) -> None:
-        """Refuse to draw or to follow more *runs* than are allowed.
+        """Refuse to draw or follow more *runs* than allowed.
 
         Raises:
-            ApiError: when there are more.
+            ApiError: if there are more.
 
         """
         if runs > (most := self.limits.runs):
             raise ApiError(400, "runs", f"{runs:,} runs are too many: at most {most:,} at a time; narrow the filter")
 
     def entry(self, id: str) -> LiveRun:
-        """The log of that id.
+        """The run with this id.
 
         Raises:
-            ApiError: when there is none.
+            ApiError: if there is none.
 
         """
         entry = self.catalog.entries.get(id)
@@ -120,10 +120,10 @@ class State:
         return entry
 
     def log(self, entry: LiveRun) -> Log:
-        """The log of *entry*, open.
+        """The open log of *entry*.
 
         Raises:
-            ApiError: when it cannot be read.
+            ApiError: if it cannot be read.
 
         """
         log = self.poller.get(entry.id)
@@ -137,7 +137,7 @@ class State:
             raise ApiError(422, "damaged", self.redact(error)) from error
 
     def redact(self, error: Exception | str) -> str:
-        """What is wrong, without the places of this machine."""
+        """The message of *error*, without paths of this machine."""
         message = error if isinstance(error, str) else getattr(error, "message", None) or str(error)
         message = message or type(error).__name__
         for root in self.catalog.roots:
@@ -148,16 +148,16 @@ class State:
     def reading(
         self, log: Log, kinds: Collection[Kind], *, times: Collection[Kind] = (), patience: float | None = None
     ) -> Iterator[None]:
-        """Read from *log*, only some requests at a time, when it is read itself, or when *patience* is over.
+        """Wait until *log* is read, at most *patience* seconds, then let only a few requests use it at a time.
 
         Args:
             log: the log.
-            kinds: those whose values are needed.
-            times: those of which it is enough to know when they were, and how many.
+            kinds: the kinds whose values are needed.
+            times: the kinds of which only the times and the number of frames are needed.
             patience: seconds to wait.
 
         Raises:
-            ApiError: when the log cannot be read any more.
+            ApiError: if the log can no longer be read.
 
         """
         log.want(kinds)
@@ -166,7 +166,7 @@ class State:
             patience = PATIENCE if log.size < LARGE else PATIENCE_WITH_LARGE
         log.wait_for(kinds, patience, times=times)
         if log.error:
-            raise ApiError(409, "replaced", f"the file changed while it was read: {self.redact(log.error)}; ask again")
+            raise ApiError(409, "replaced", f"the file changed while it was read: {self.redact(log.error)}; try again")
         began = time.monotonic()
         with self.queries:
             log.used = max(log.used, began)
@@ -174,13 +174,13 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """What all requests share."""
+    """The state that all requests share."""
     state: State = request.app.state.shared
     return state
 
 
 def opened(request: Request) -> tuple[State, LiveRun, Log]:
-    """The run that the address names."""
+    """The shared state, and the run that the address names with its log."""
     state = state_of(request)
     entry = state.entry(request.path_params["id"])
     return state, entry, state.log(entry)

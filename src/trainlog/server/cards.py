@@ -1,4 +1,4 @@
-"""Which charts the page shows first, and what it has to know of each key: the page itself knows no names of keys."""
+"""The charts that the page shows first, and what it must know about each key: the page itself knows no key names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FUNCTION: Final = "function"
 
 
 class _Card(NamedTuple):
-    """A chart of stats: its curves (label, color, keys or a meaning), and how it looks where that is not the usual."""
+    """A chart of stats: its curves (label, color, keys or a meaning), and where its look differs from the default."""
 
     id: str
     title: str
@@ -51,13 +51,13 @@ _CARDS: Final = (
 )
 # fmt: on
 
-# Of the summaries of episodes, see `trainlog.episode_summary.Tally.summary`.
+# For summaries of episodes, see `trainlog.episode_summary.Tally.summary`.
 _EPISODE_TITLES: Final = {"return": "Return", "reward": "Mean reward of a step", "length": "Length of an episode"}
 _EPISODE_COLORS: Final = {EpisodeType.EVALUATION: "blue", EpisodeType.TRAINING: "orange"}
 
 
 def cards_of(log: Log) -> list[dict[str, Any]]:
-    """The charts that come first, where their keys are."""
+    """The first charts, as far as the log has their keys."""
     rows = log.rows.get(Kind.STATS)
     shapes = {} if rows is None else {key: one.shape for key, one in rows.columns.series.items() if one.is_known}
     if has_episodes(log):
@@ -89,7 +89,7 @@ def _episode_card(key: str, title: str) -> dict[str, Any]:
 
 
 def episode_keys(log: Log) -> dict[str, str] | None:
-    """The keys of a summary of an episode; None for a log whose stats are no summaries."""
+    """The keys of episode summaries; None for a log whose stats are not summaries."""
     if not has_episodes(log):
         return None
     return {"number": "episode", "type": "episode_type", "return": "return", "length": "length"}
@@ -101,7 +101,7 @@ def has_functions(log: Log) -> bool:
 
 
 def keys_of(log: Log, kind: Kind, shapes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """*shapes* by key with what the conventions and the log's declarations say of each, the most important first."""
+    """*shapes* by key, with the conventions and declarations of the log for each, most important first."""
     from trainlog.plot.run import Metric, Run
 
     run = Run(log.reader)

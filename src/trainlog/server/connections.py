@@ -1,7 +1,7 @@
-"""How long a client may take that asks for nothing, or does not read its answer.
+"""Time limits for clients that send no complete request, or do not read the answer.
 
-uvicorn closes a connection that is idle after an answer; for a request that never ends, and for a client that does not
-read, it waits for ever.
+uvicorn closes a connection that is idle after an answer, but waits forever for a request that never ends, and for a
+client that does not read.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Any, Final
 
 __all__ = ["limited_protocol"]
 
-PATIENCE: Final = 20.0  # seconds until a request must have come whole
-STALLED: Final = 30.0  # seconds that a client may leave what is sent to it unread
+PATIENCE: Final = 20.0  # seconds within which a request must arrive completely
+STALLED: Final = 30.0  # seconds that a client may leave sent data unread
 
 
 def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> type[asyncio.Protocol]:
-    """The HTTP protocol of uvicorn, which closes connections that only cost something."""
+    """The HTTP protocol of uvicorn, with time limits that close useless connections."""
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     parent: Any = AutoHTTPProtocol
 
-    class LimitedProtocol(parent):  # type: ignore[misc]  # which class it is depends on what is installed
+    class LimitedProtocol(parent):  # type: ignore[misc]  # the class depends on what is installed
         _request: asyncio.TimerHandle | None = None
         _answer: asyncio.TimerHandle | None = None
 
@@ -49,7 +49,7 @@ def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> ty
                 self._answer.cancel()
 
         def _watch(self) -> None:
-            """Give the client some time for a request that has begun, and no more with each byte of it."""
+            """Start the time limit of a request; further bytes of the request do not extend it."""
             waits = self.cycle is None or self.cycle.response_complete
             if waits and self._request is None:
                 self._request = self.loop.call_later(patience, self._close)

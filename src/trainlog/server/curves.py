@@ -1,4 +1,4 @@
-"""Curves for a screen: rows of a log against an axis, thinned so that what is left out could not have been seen."""
+"""Curves for a screen: rows of a log against an axis, thinned so that what is left out would not be visible."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ __all__ = [
     *["is_of_one_column", "is_rising", "rows_of_events", "smooth_curve", "window_of"],
 ]
 
-_FRAME: Final = 8  # bytes; no frame is smaller
+_FRAME: Final = 8  # bytes of the smallest frame
 _MOST_DAMAGED: Final = 200
 _MOST_ASIDE: Final = 64
-_BEFORE: Final = 1 << 16  # rows in front of a range, in which its first text is looked for
+_BEFORE: Final = 1 << 16  # rows before a range in which its first text is searched
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def axes_of(log: Log) -> list[AxisName]:
 
 
 def own_axis(log: Log, kind: Kind, axis: AxisName, *, within_episode: bool = False) -> AxisKey | None:
-    """The key that holds the values of *axis* in frames of *kind*, and their factor; see `trainlog.axis_values`."""
+    """The key with the values of *axis* in frames of *kind*, and their factor; see `trainlog.axis_values`."""
     rows = log.rows.get(kind)
     if rows is None or axis == "time":
         return None
@@ -79,12 +79,12 @@ def own_axis(log: Log, kind: Kind, axis: AxisName, *, within_episode: bool = Fal
 
 
 def is_of_one_column(log: Log, kind: Kind, key: AxisKey) -> bool:
-    """Whether the place of a row on the axis of that key is what its column has in this row, and in all to come."""
+    """Whether the place of each row, also of future ones, is the value of that key in the same row."""
     return key != COMPUTED and not is_added_up(log.conventions, kind, key)
 
 
 def is_rising(log: Log, kind: Kind, axis: AxisName) -> bool:
-    """Whether rows say themselves where they are on *axis*, and none is before the one before it."""
+    """Whether rows have their own values of *axis*, and these never decrease."""
     own = own_axis(log, kind, axis)
     return axis == "time" or (
         own is not None and own != COMPUTED and kind != Kind.EVENT and not log.rows[kind].clocks.series[own.key].falls
@@ -98,7 +98,7 @@ def _has_events(log: Log, event_type: str) -> bool:
 
 
 def rows_of_events(log: Log, event_type: str) -> npt.NDArray[np.intp]:
-    """The rows of the events of that type."""
+    """The row numbers of the events of that type."""
     events = log.rows.get(Kind.EVENT)
     key = None if events is None else log.conventions.event_type(events.columns.series)
     if events is None or key is None:
@@ -108,19 +108,19 @@ def rows_of_events(log: Log, event_type: str) -> npt.NDArray[np.intp]:
 
 
 def has_episodes(log: Log) -> bool:
-    """Whether the log's stats are what whole episodes came to."""
+    """Whether the stats of the log are summaries of whole episodes."""
     rows = log.rows.get(Kind.STATS)
     return rows is not None and is_summary(rows.columns.series)
 
 
 def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, within_episode: bool = False) -> Floats:
-    """Where rows *start* to *stop* are on *axis*; by frames of another kind where they do not say so."""
+    """The places of rows *start* to *stop* on *axis*, by frames of another kind if they have no values of their own."""
     rows = log.rows[kind]
     time: Floats = rows.time.read(start, stop)
     if axis == "time":
         return time
     if within_episode and axis == "episode" and has_episodes(log):
-        axis = "step"  # it is one episode, all along
+        axis = "step"  # the episode number is constant within one episode
     if kind == Kind.EVENT:
         for _, places in event_places(log, axis):
             return places[start:stop]
@@ -130,11 +130,11 @@ def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, 
     for guide in GUIDES:
         if (known := _known_places(log, guide, axis)) is not None:
             return places_by_time(time, *known)
-    raise ApiError(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
+    raise ApiError(400, "axis", f"this log has no {axis} on which its {kind} frames can be shown")
 
 
 def event_places(log: Log, axis: AxisName) -> Iterator[tuple[Kind, Floats]]:
-    """Yield where all events are on *axis* among the frames of each kind that has it, in the order of `GUIDES`."""
+    """Yield the places of all events on *axis*, for each kind of frames that has it, in the order of `GUIDES`."""
     if axis == "time":
         return
     rows = log.rows[Kind.EVENT]
@@ -148,7 +148,7 @@ def event_places(log: Log, axis: AxisName) -> Iterator[tuple[Kind, Floats]]:
 
 
 def _known_places(log: Log, kind: Kind, axis: AxisName) -> tuple[Floats, Floats] | None:
-    """The times of all frames of *kind* that are on *axis*, and where they are; None where none is."""
+    """The times and the places of all frames of *kind* that are on *axis*; None if there are none."""
     own, rows = own_axis(log, kind, axis), log.rows.get(kind)
     if own is None or rows is None or not (count := rows.clocks.rows):
         return None
@@ -158,7 +158,7 @@ def _known_places(log: Log, kind: Kind, axis: AxisName) -> tuple[Floats, Floats]
 
 
 def _is_continued(log: Log, kind: Kind, axis: AxisName) -> bool:
-    """Whether summaries of episodes say where the frames of *kind* are, see `trainlog.axis_values.continued`."""
+    """Whether summaries of episodes determine the places of *kind*, see `trainlog.axis_values.continued`."""
     return kind != Kind.STATS and has_episodes(log) and own_axis(log, Kind.STATS, axis) is not None
 
 
@@ -178,7 +178,7 @@ def _continued(log: Log, kind: Kind, axis: AxisName, start: int, stop: int) -> F
 def _own_values(
     log: Log, kind: Kind, own: AxisKey, axis: AxisName, start: int, stop: int, *, within_episode: bool = False
 ) -> Floats:
-    """The values of rows *start* to *stop* on the axis that they have of their own."""
+    """The places of rows *start* to *stop* on an axis for which they have their own values."""
     rows = log.rows[kind]
     if own == COMPUTED and not within_episode and _is_continued(log, kind, axis):
         return _continued(log, kind, axis, start, stop)
@@ -191,11 +191,11 @@ def _own_values(
 
 
 class Window(NamedTuple):
-    """Rows of one kind that are asked for: those between two places of an axis, with one more on each side.
+    """The requested rows of one kind: those between two places on an axis, and one more on each side.
 
     Attributes:
-        rows: their numbers.
-        x: where each row is on the axis.
+        rows: the row numbers.
+        x: the place of each row on the axis.
 
     """
 
@@ -204,7 +204,7 @@ class Window(NamedTuple):
 
     @property
     def span(self) -> tuple[int, int]:
-        """From the first row to after the last."""
+        """The first row, and the one after the last."""
         return (int(self.rows[0]), int(self.rows[-1]) + 1) if len(self.rows) else (0, 0)
 
     def numbers(self, log: Log, kind: Kind, key: str) -> Floats:
@@ -229,7 +229,7 @@ def window_of(
 ) -> Window:
     """The rows of *kind* from *low* to *high* on *axis*.
 
-    With *where* = (key, text) only those that have that text; with *span* only those between two times, an episode.
+    With *where* = (key, text), only rows with that text; with *span*, only rows between two times, such as an episode.
     """
     rows = log.rows.get(kind)
     total = rows.columns.rows if rows is not None else 0
@@ -257,12 +257,12 @@ def window_of(
 
 
 def places_of(log: Log, kind: Kind, axis: AxisName, window: Window) -> dict[str, Floats]:
-    """Where the rows of *window* are on the axes other than *axis* that they have values of."""
+    """The places of the rows of *window* on all axes other than *axis* for which they have values."""
     start, stop = window.span
     found: dict[str, Floats] = {}
     for name in AXES:
         if name != axis and (name == "time" or own_axis(log, kind, name) is not None):
-            with suppress(ApiError):  # an event that says its step has no place among frames that do not
+            with suppress(ApiError):  # an event with a step has no place among frames without
                 found[name] = axis_values(log, kind, name, start, stop)[window.rows - start]
     return found
 
@@ -272,7 +272,7 @@ def curve(
 ) -> dict[str, Any]:
     """One key over *window* as at most about *points* points, with their *places* on other axes.
 
-    Before the points ``breaks`` a NaN or an infinity was logged, which is wide enough to be seen.
+    ``breaks`` are the points before which NaNs or infinities leave a gap that is wide enough to be visible.
     """
     from trainlog.draw.downsample import kept_points, visible_gaps
 
@@ -281,7 +281,7 @@ def curve(
         return _strip(*_states(log, kind, key, window), list(series.texts), points)
     values = window.numbers(log, kind, key)
     known, infinite = np.isfinite(values), np.isinf(values)
-    is_lost = is_nan(values) | infinite | (codes_of(values) >= 0)  # in a column of numbers a word is a NaN
+    is_lost = is_nan(values) | infinite | (codes_of(values) >= 0)  # in a column of numbers, a text counts as NaN
     thinned = int(known.sum()) > points
     columns = max(points // 4, 1)
     kept = kept_points(window.x, values, columns) if thinned else np.flatnonzero(known)
@@ -302,7 +302,7 @@ def smooth_curve(
 ) -> dict[str, Any] | None:
     """*window* of the *whole* curve of *key*, smoothed as in the figures, see `trainlog.plot.smoothing.smoothed`.
 
-    By default no evaluations are, by the name of the key or of the *part* of the rows, and no sampled states.
+    By default, sampled states and evaluations (by the name of the key or of the *part* of the rows) are not smoothed.
     """
     from trainlog.draw.downsample import downsample
     from trainlog.plot.run import Metric, Run
@@ -321,10 +321,10 @@ def smooth_curve(
 
 
 def series_of(log: Log, kind: Kind, key: str) -> Series:
-    """The series of *key*, read now where it is one of too many to be kept.
+    """The series of *key*; it is read now if there are too many keys to keep this one.
 
     Raises:
-        ApiError: when no frame has it.
+        ApiError: if no frame has it.
 
     """
     columns = log.rows[kind].columns
@@ -344,7 +344,7 @@ def series_of(log: Log, kind: Kind, key: str) -> Series:
 
 
 def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]:
-    """Between which places of an axis bytes were lost; only for a format in which a row stands at its byte."""
+    """The ranges of an axis in which bytes were lost; only for formats in which the order of a row is its byte."""
     if not log.gaps:
         return []
     orders = log.rows[kind].order.read(0, log.rows[kind].columns.rows)
@@ -359,10 +359,10 @@ def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]
 
 
 def _states(log: Log, kind: Kind, key: str, window: Window) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The texts of *key* by number, and where they begin: a frame that lacks it goes on with the text before it."""
+    """The texts of *key* by number, and where they start; a frame without the key continues the previous text."""
     values, x = window.numbers(log, kind, key), window.x
     series = series_of(log, kind, key)
-    if len(series.texts) >= MOST_TEXTS:  # then what is no number, nor a known text, may be one of the others
+    if len(series.texts) >= MOST_TEXTS:  # then a missing value may be one of the texts beyond the limit
         return codes_of(values), x
     kept = _is_there(values)
     if len(kept) and not kept[0]:
@@ -373,13 +373,13 @@ def _states(log: Log, kind: Kind, key: str, window: Window) -> tuple[npt.NDArray
 
 
 def _is_there(values: Floats) -> npt.NDArray[np.bool_]:
-    """Which rows have a value, be it a text, a number or NaN."""
+    """Which rows have a value: a text, a number or NaN."""
     there: npt.NDArray[np.bool_] = ~np.isnan(values) | is_nan(values) | (codes_of(values) >= 0)
     return there
 
 
 def _strip(codes: npt.NDArray[np.int32], x: Floats, texts: list[str], points: int) -> dict[str, Any]:
-    """Where a text begins to hold; of more changes than *points*, only those that are far enough apart to be seen."""
+    """The places where a text starts; with more than *points* changes, only those far enough apart to be visible."""
     if not len(codes):
         return {"texts": texts, "x": [], "code": [], "end": None, "rows": 0, "thinned": False}
     starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1))

@@ -1,4 +1,4 @@
-"""The figure of a chart: what ``trainlog plot`` draws of the same logs."""
+"""The figure of a chart, as ``trainlog plot`` draws it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainlog.statistics import CENTERS
 
 __all__ = ["figure"]
 
-_DRAWING: Final = threading.Lock()  # one at a time, as each reads whole logs
+_DRAWING: Final = threading.Lock()  # one figure at a time, as each reads whole logs
 _TYPES: Final[dict[Literal["svg", "png"], str]] = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -59,7 +59,7 @@ def figure(request: Request) -> Response:
         with _DRAWING:
             found = pictures(runs_of(readers, only=options.y), options)
             if len(found) != 1:
-                raise PlotError("these keys are not one figure: there is nothing to draw, or words beside numbers")
+                raise PlotError("these keys cannot be one figure: nothing to draw, or texts mixed with numbers")
             content = encode(layout(found[0].figure, *size, theme, whole=True), format)
     except (PlotError, ValueError) as error:
         raise ApiError(400, "figure", state.redact(error)) from error

@@ -1,4 +1,4 @@
-"""Keeps the logs that somebody looks at up to date, from one thread, a slice of time for each in turn."""
+"""Keeps the logs that clients look at up to date, from one thread, one time slice after another."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from trainlog.live_log.log import Log
 __all__ = ["LogPoller"]
 
 SLICE: Final = 0.05  # seconds
-WATCHED: Final = 60.0  # a log that nobody has asked for so long is not read on ...
-KEPT: Final = 600.0  # ... and after so long forgotten
-MOST: Final = 2000  # logs that are kept: more than one stream follows
-CALM: Final = 20.0  # one that has not grown for so many seconds ...
-LONGEST: Final = 1.0  # ... is looked at each second, others oftener
+WATCHED: Final = 60.0  # seconds without a request after which a log is not read further ...
+KEPT: Final = 600.0  # ... and after which it is forgotten
+MOST: Final = 2000  # open logs; more than one stream can follow
+CALM: Final = 20.0  # a log that has not grown for this many seconds ...
+LONGEST: Final = 1.0  # ... is looked at once in this many seconds, others more often
 
 
 class LogPoller:
     """The open logs.
 
     Attributes:
-        on_change: called, from the poller's thread, when there is something new in any log.
+        on_change: called from the poller's thread when any log has new data.
 
     """
 
     def __init__(self, pause: float = 0.05) -> None:
         self._pause = pause
         self._logs: dict[str, Log] = {}
-        self._news: WeakKeyDictionary[Log, float] = WeakKeyDictionary()  # when there was something new
+        self._news: WeakKeyDictionary[Log, float] = WeakKeyDictionary()  # when there was new data
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
@@ -42,10 +42,10 @@ class LogPoller:
         self._thread.start()
 
     def open(self, id: str, name: str, path: Path, files: Sequence[Path] = ()) -> Log:
-        """The log of that *id*, opened when it is not; it consists of *files*.
+        """The log with this *id*, which is opened if needed; it consists of *files*.
 
         Raises:
-            TrainlogError: when it cannot be read.
+            TrainlogError: if it cannot be read.
 
         """
         with self._lock:
@@ -60,21 +60,21 @@ class LogPoller:
         return log
 
     def get(self, id: str) -> Log | None:
-        """The log of that *id* when it is open; this counts as a look at it."""
+        """The log with this *id* if it is open; this counts as a request for it."""
         log = self._logs.get(id)
         if log is not None:
             log.used = time.monotonic()
         return log
 
     def drop(self, id: str) -> None:
-        """Forget a log, so that it is read afresh."""
+        """Forget a log, so that it is read again."""
         with self._lock:
             log = self._logs.pop(id, None)
         if log is not None:
-            log.error = log.error or "it is read afresh"
+            log.error = log.error or "it is being read again"
 
     def wake(self) -> None:
-        """Do not wait: there is something to do."""
+        """End the current pause, as there is work to do."""
         self._wake.set()
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class LogPoller:
         if len(self._logs) > MOST:
             oldest = min(self._logs.values(), key=lambda log: log.used)
             del self._logs[oldest.id]
-            oldest.error = "others were looked at since"
+            oldest.error = "it was closed in favor of other logs"
 
     def _run(self) -> None:
         while not self._closed:
@@ -117,7 +117,7 @@ class LogPoller:
             log.error, log.is_replaced = error.message, True
         except (TrainlogError, OSError, ValueError) as error:
             log.error = str(error) or type(error).__name__
-        except Exception as error:  # noqa: BLE001 - a plug-in's reader may raise anything, and the others go on
+        except Exception as error:  # noqa: BLE001 - a plug-in's reader can raise anything; the others continue
             log.error = f"{type(error).__name__}: {error}"
         log.version += 1
         self.drop(log.id)

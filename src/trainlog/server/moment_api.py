@@ -1,4 +1,4 @@
-"""What was at one moment: the whole frame, the functions learned until then, the 3-D page at that frame."""
+"""The state at one moment: the whole frame, the functions learned up to then, and the 3-D page at that frame."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["frame", "function", "functions", "replay", "rows_of"]
 
 _ITEMS: Final = 20_000
-# By log: of how many frames of models, and what they say.
+# By log: the number of frames with models, and the names in them.
 _NAMED: Final[WeakKeyDictionary[Log, tuple[int, dict[str, Names]]]] = WeakKeyDictionary()
 _LETTERS: Final = 10_000
 _MOST_LINES: Final = 512  # of a grid
@@ -44,7 +44,7 @@ _COUNTS: Final = ("episode", "step", "experiment_step")  # of a sample
 
 @takes("{id}", "kind", "x", "span", "at", "nearest", "row")
 def frame(request: Request) -> Response:
-    """The whole frame at a moment (the last one that is not after it) or of a number, and where it is on every axis."""
+    """The whole frame at a moment (the last one not after it) or with a number, and its place on every axis."""
     query = Query(request)
     state, _, log = opened(request)
     kind = query.kind("creature")
@@ -84,7 +84,7 @@ def frame(request: Request) -> Response:
 
 
 def _axes(log: Log, kind: Kind, row: int) -> dict[str, float]:
-    """Where a frame is on every axis that it can be shown on."""
+    """The place of a frame on every axis on which it can be shown."""
     found: dict[str, float] = {}
     for axis in axes_of(log):
         with suppress(ApiError):
@@ -93,7 +93,7 @@ def _axes(log: Log, kind: Kind, row: int) -> dict[str, float]:
 
 
 def _elements(log: Log, frame: Frame) -> dict[str, Any]:
-    """By key of *frame*: the names and units of its elements, as far as the log has a model that says them."""
+    """The names and units of the elements of each key of *frame*, as far as the log has a model with them."""
     from trainlog.mujoco.state import MODEL
     from trainlog.mujoco.stored_model import element_names_of
 
@@ -112,26 +112,26 @@ def rows_of(log: Log, kind: Kind) -> Rows:
     """The rows of *kind*.
 
     Raises:
-        ApiError: when there are none, or none are known yet.
+        ApiError: if there are none, or none are known yet.
 
     """
     rows = log.rows.get(kind)
     if rows is not None and len(rows):
         return rows
     if not log.is_complete((), times={kind}):
-        raise ApiError(503, "reading", "this log is still being read; ask again")
+        raise ApiError(503, "reading", "this log is still being read; try again")
     raise ApiError(404, "kind", f"this log has no {kind} frames")
 
 
 def _cut(frame: Frame) -> dict[str, Any]:
-    """The frame's data, without the lists and texts that no page could show."""
+    """The data of the frame, without lists and texts that are too long for a page."""
     short: dict[str, Any] = Room().short(frame.data, _LETTERS, _ITEMS)
     return short
 
 
 @takes("{id}")
 def functions(request: Request) -> Response:
-    """The learned functions: when they were sampled, over which variables, in which range all samples are."""
+    """The learned functions: when they were sampled, over which variables, and the range of all samples."""
     Query(request)
     state, _, log = opened(request)
     with state.reading(log, {Kind.EVENT}):
@@ -144,7 +144,7 @@ def functions(request: Request) -> Response:
 
 
 class _Functions:
-    """The learned functions of a log, by name and id, as far as their samples were looked at."""
+    """The learned functions of a log, by name and id, from the samples that were read so far."""
 
     def __init__(self) -> None:
         self.by_name: dict[tuple[str, str], _Function] = {}
@@ -155,7 +155,7 @@ class _Functions:
         self.looked += 1
         (sample,) = log.frames(Kind.EVENT, [row])
         name, id = (str(sample.data.get(key, ""))[:MOST_LETTERS] for key in (FUNCTION, "id"))
-        if (name, id) not in self.by_name and len(self.by_name) < MOST_TEXTS:  # two functions may have one name
+        if (name, id) not in self.by_name and len(self.by_name) < MOST_TEXTS:  # two functions can have the same name
             same = sum(name == other for other, _ in self.by_name)
             self.by_name[name, id] = _Function(f"{name}#{same + 1}" if same else name, name, log)
         if (name, id) in self.by_name:
@@ -163,7 +163,7 @@ class _Functions:
 
 
 class _Function:
-    """What the samples of a learned function have in common, and where each is."""
+    """What all samples of a learned function have in common, and the row of each."""
 
     def __init__(self, shown: str, name: str, log: Log) -> None:
         axes = function_axes(name, log.reader.header.variables)
@@ -208,7 +208,7 @@ def function(request: Request) -> Response:
     with state.reading(log, {Kind.EVENT}):
         row = query.parse_int("row", 0, 0, 2**53)
         if row not in rows_of_events(log, FUNCTION_SAMPLE):
-            raise ApiError(404, "row", "there is no sample of a function in that row")
+            raise ApiError(404, "row", "this row has no sample of a function")
         data = log.frames(Kind.EVENT, [row])[0].data
     values = _grid(data)
     z = query.parse_int("z", 0, 0, len(values) - 1)
@@ -219,14 +219,14 @@ def function(request: Request) -> Response:
 
 @takes("{id}", "row")
 def replay(request: Request) -> Response:
-    """Lead to the 3-D page of a log, at a creature frame; only on the machine that this server runs on."""
+    """Redirect to the 3-D page of a log, at a creature frame; only on the machine of this server."""
     query = Query(request)
     refuse_other_sites(request)
     client = request.client.host if request.client else ""
     state, entry, log = opened(request)
     if not is_loopback(client):
         raise ApiError(
-            403, "machine", f"the 3-D page is for this server's own machine; run there: trainlog replay {entry.name}"
+            403, "machine", f"the 3-D page is for the server's own machine; run there: trainlog replay {entry.name}"
         )
     with state.reading(log, (), times={Kind.CREATURE}):
         rows = rows_of(log, Kind.CREATURE)

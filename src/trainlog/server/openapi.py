@@ -1,4 +1,4 @@
-"""The stateless API described for programs, as an OpenAPI document: of the endpoints and what they take."""
+"""The stateless API described for programs, as an OpenAPI document: the endpoints and their parameters."""
 
 from __future__ import annotations
 
@@ -18,35 +18,38 @@ _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _WHOLE: Final = {"type": "integer", "minimum": 0}
 _DESCRIBED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "{id}": ("of the run, from /api/v1/runs", _TEXT),
-    "at": ("where on the axis", _NUMBER),
-    "band": ("around the center", {**_TEXT, "enum": [*BANDS], "default": "ci"}),
-    "by": ("keys with commas, or a JSON list; * for all but the seed", {**_TEXT, "default": "*"}),
-    "center": ("of the runs", {**_TEXT, "enum": [*CENTERS], "default": "mean"}),
-    "columns": ("with commas, or a JSON list: their values in this order", _TEXT),
-    "cursors": ("id:cursor, with commas; also taken from the header Last-Event-ID", _TEXT),
-    "filter": ("in the language of docs/runs.md", _TEXT),
+    "{id}": ("the id of the run, from /api/v1/runs", _TEXT),
+    "at": ("the place on the axis", _NUMBER),
+    "band": ("the band around the center", {**_TEXT, "enum": [*BANDS], "default": "ci"}),
+    "by": ("keys separated by commas, or a JSON list; * for all except the seed", {**_TEXT, "default": "*"}),
+    "center": ("the center of the runs", {**_TEXT, "enum": [*CENTERS], "default": "mean"}),
+    "columns": ("columns separated by commas, or a JSON list; their values come in this order", _TEXT),
+    "cursors": ("id:cursor, separated by commas; also taken from the header Last-Event-ID", _TEXT),
+    "filter": ("a filter in the language of docs/runs.md", _TEXT),
     "format": ("svg or png", {**_TEXT, "default": "svg"}),
-    "from": ("from where on the axis, or in time for a path; one row more is given", _NUMBER),
+    "from": ("the start on the axis, or in time for a path; the row before it is included", _NUMBER),
     "height": ("pixels", _WHOLE),
-    "keys": ("with commas, or a JSON list; nested ones as outer/inner; at most 200", _TEXT),
-    "kind": ("of frames: evolution, stats (mostly the default), event, creature (that of a frame), or kind_N", _TEXT),
-    "kinds": ("with commas", {**_TEXT, "default": "stats,evolution,event"}),
-    "limit": ("of how many", {**_WHOLE, "default": 100_000}),
+    "keys": ("keys separated by commas, or a JSON list; nested ones as outer/inner; at most 200", _TEXT),
+    "kind": (
+        "the kind of frames: evolution, stats (mostly the default), event, creature (default of a frame), or kind_N",
+        _TEXT,
+    ),
+    "kinds": ("kinds separated by commas", {**_TEXT, "default": "stats,evolution,event"}),
+    "limit": ("the number of runs", {**_WHOLE, "default": 100_000}),
     "lines": ("see trainlog plot", _TEXT),
     "log": ("see trainlog plot", _TEXT),
-    "nearest": ("1 for the frame that is nearest to at, not the last one before it", {**_WHOLE, "enum": [0, 1]}),
-    "offset": ("of the first", {**_WHOLE, "default": 0}),
-    "points": ("the most that is wanted: of curves and rows at most 20,000, of paths 5,000, of events 2,000", _WHOLE),
+    "nearest": ("1 for the frame nearest to at, instead of the last one before it", {**_WHOLE, "enum": [0, 1]}),
+    "offset": ("the index of the first run", {**_WHOLE, "default": 0}),
+    "points": ("the maximum number; at most 20,000 for curves and rows, 5,000 for paths, 2,000 for events", _WHOLE),
     "row": ("the number of a frame of that kind", _WHOLE),
-    "runs": ("ids with commas, at most 1,000, instead of a filter", _TEXT),
-    "smooth": ("window of a centred mean, weight of the past below 1, or auto", _TEXT),
-    "sort": ("a column; backwards behind a minus", {**_TEXT, "default": "-changed"}),
-    "span": ("time:time: only rows between these times, for an episode", _TEXT),
+    "runs": ("ids separated by commas, at most 1,000, instead of a filter", _TEXT),
+    "smooth": ("the window of a centred mean, the weight of the past below 1, or auto", _TEXT),
+    "sort": ("a column; in descending order after a minus", {**_TEXT, "default": "-changed"}),
+    "span": ("time:time, for an episode: only rows between these times", _TEXT),
     "theme": ("see trainlog plot", _TEXT),
-    "to": ("to where on the axis, or in time for a path; one row more is given", _NUMBER),
+    "to": ("the end on the axis, or in time for a path; the row after it is included", _NUMBER),
     "together": ("values or normalised, for several keys in one chart; see trainlog plot", _TEXT),
-    "where": ("key:text: only rows whose key has that text", _TEXT),
+    "where": ("key:text, only rows in which the key has that text", _TEXT),
     "width": ("pixels", _WHOLE),
     "x": ("the axis", {**_TEXT, "enum": [*AXES, *AXIS_ALIASES], "default": "time"}),
     "z": ("the slice", {**_WHOLE, "default": 0}),
@@ -60,7 +63,7 @@ _MEDIA: Final = {
 
 
 def document(routes: Iterable[tuple[str, Callable[..., Any]]]) -> dict[str, Any]:
-    """The description of *routes*, addresses with their endpoints."""
+    """The description of *routes*: addresses and their endpoints."""
     error = {
         "description": "What is wrong with the request.",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
@@ -102,7 +105,7 @@ def document(routes: Iterable[tuple[str, Callable[..., Any]]]) -> dict[str, Any]
 
 
 def _parameter(declared: str) -> dict[str, Any]:
-    """One parameter as `trainlog.server.query.takes` has it."""
+    """The description of one parameter, as declared with `trainlog.server.query.takes`."""
     what, schema = _DESCRIBED[declared.rstrip("!")]
     is_part, is_needed = declared[0] == "{", declared[-1] in "!}"
     place = "path" if is_part else "query"

@@ -1,4 +1,4 @@
-"""The path of the creature, seen from above: of the same key, and of the same environment, as in the figures."""
+"""The path of the creature, seen from above: of the same key and environment as in the figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Walker", "data_of", "path", "walker_of"]
 
 
 class Walker:
-    """Whose path is shown: the environment of the last frame, its rows, and the keys of its position in all of them."""
+    """The source of a path: the environment of the last frame, its rows, and the keys of its position."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -41,12 +41,12 @@ class Walker:
         self.has_others = False
         self.rows = StoredColumn(ColumnFile(), np.int64)
         self._sample: dict[str, float | list[float]] = {}
-        self._extents: dict[tuple[str, ...], Extent] = {}  # by what may turn out to be the position
+        self._extents: dict[tuple[str, ...], Extent] = {}  # by candidate for the position
         self._position = ""
         self._seen = 0
 
     def follow(self, log: Log) -> None:
-        """Read what was appended; all anew where the last frame is one of another environment."""
+        """Read what was appended; read everything again if the last frame is from another environment."""
         conventions = log.conventions
         (frame,) = log.frames(Kind.CREATURE, [len(log.rows[Kind.CREATURE]) - 1])
         table = table_of(Kind.CREATURE, [(frame.time, frame.data)])
@@ -70,7 +70,7 @@ class Walker:
                     self._extents.setdefault(keys, Extent()).add(*coordinates_of(found[1], keys))
 
     def position(self, log: Log) -> tuple[str, ...]:
-        """The keys of the position; none where no frame has one."""
+        """The keys of the position; empty if no frame has one."""
         return log.conventions.position(self._sample)
 
     def moves(self, log: Log) -> bool:
@@ -80,7 +80,7 @@ class Walker:
 
 
 def data_of(frame: Frame, own: EnvironmentKey | None, log: Log) -> Mapping[Any, Any]:
-    """What *frame*, which tells of the environment *own*, says of it."""
+    """The data of the environment *own* in *frame*."""
     key = log.conventions.find("env", (one for one in frame.data if isinstance(one, str)))
     env = None if own is None else own.env
     return next((data for one, data in by_environment(frame.data, key) if one == env), frame.data)
@@ -91,7 +91,7 @@ _WALKERS: Final[WeakKeyDictionary[Log, Walker]] = WeakKeyDictionary()
 
 @contextmanager
 def walker_of(log: Log) -> Iterator[Walker]:
-    """Whose path is shown of *log*, which has creature frames, as far as it is read by now."""
+    """The `Walker` of *log*, which has creature frames, up to date with what is read so far."""
     walker = _WALKERS.setdefault(log, Walker())
     with walker.lock:
         walker.follow(log)
@@ -100,9 +100,9 @@ def walker_of(log: Log) -> Iterator[Walker]:
 
 @takes("{id}", "x", "from", "to", "points")
 def path(request: Request) -> Response:
-    """Where the creature was, seen from above, and on the axis: places at equal distances of its frames.
+    """The path of the creature, seen from above, with places on the axis: frames at equal distances.
 
-    Of several environments it is the one of the last frame, as in the figures, and the answer names it.
+    If there are several environments, it is the one of the last frame, as in the figures, and the answer names it.
     """
     query = Query(request)
     state, _, log = opened(request)
@@ -134,10 +134,10 @@ def path(request: Request) -> Response:
 def _places(
     log: Log, times: Sequence[float], samples: Sequence[dict[str, Any]], position: tuple[str, ...], moves: bool
 ) -> dict[str, Any]:
-    """Places of the creature and of other things, as columns; those that no frame has are left out.
+    """Positions of the creature and of other things, as columns; those that no frame has are left out.
 
-    A creature that never *moves* has no path. Frames without a position have none of these; then the first two declared
-    states are drawn against each other.
+    A creature that never *moves* has no path. If frames have no position, the first two declared states are drawn
+    against each other instead.
     """
     conventions = log.conventions
     states = [variable for variable in log.reader.header.variables if variable.role == "state"][:2]

@@ -1,4 +1,4 @@
-"""Where single frames are on an axis, and which frame is at a place there."""
+"""The places of single frames on an axis, and the frame at a place there."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from trainlog.server.responses import ApiError
 
 __all__ = ["Places"]
 
-_FEW = 64  # rows that are looked at one by one
+_FEW = 64  # rows that are looked at without a further binary search
 
 Floats = npt.NDArray[np.float64]
 
 
 class Places:
-    """The frames of one kind on an axis; with a span, which is a pair of times, only those within it, an episode."""
+    """The frames of one kind on an axis; with a span (a pair of times, such as an episode), only those within it."""
 
     def __init__(self, log: Log, kind: Kind, axis: AxisName, span: tuple[float, float] | None = None) -> None:
         self._log, self._kind, self._axis = log, kind, axis
@@ -32,22 +32,22 @@ class Places:
         self._first, self._stop = first, last + 1
 
     def of(self, rows: Sequence[int]) -> Floats:
-        """Where the frames of these numbers, which rise, are on the axis; NaN where they do not say so.
+        """The places of the frames with these increasing numbers on the axis; NaN where they have none.
 
         Raises:
-            ApiError: when nothing in this log says so.
+            ApiError: if the log has no such axis for them.
 
         """
         first, last = (rows[0], rows[-1] + 1) if len(rows) else (0, 0)
         return self._between(first, last)[np.asarray(rows, np.intp) - first]
 
     def nearest(self, at: float) -> int:
-        """The number of the frame that is nearest to a place."""
+        """The number of the frame nearest to a place."""
         first, x = self._around(at)
         return first + int(np.nanargmin(np.abs(x - at)))
 
     def last_before(self, at: float) -> int:
-        """The number of the last frame that is not after a place; of the first one when all are."""
+        """The number of the last frame that is not after a place; the first one if all are."""
         if self._axis == "time":
             return self._rows.at(at)
         first, x = self._around(at)
@@ -58,7 +58,7 @@ class Places:
         return axis_values(self._log, self._kind, self._axis, start, stop, within_episode=self._is_episode)
 
     def _around(self, at: float) -> tuple[int, Floats]:
-        """The first of the rows that may be meant, and where each is: few where rows are in the order of the axis."""
+        """The first candidate row, and the places of all candidates: few if rows are in the order of the axis."""
         low, high = self._first, self._stop - 1
         while self._is_rising and high - low > _FEW:
             middle = (low + high) // 2
@@ -68,5 +68,5 @@ class Places:
             low, high = (middle, high) if x <= at else (low, middle)
         found = self._between(low, high + 1)
         if np.isnan(found).all():
-            raise ApiError(400, "axis", f"these {self._kind} frames do not say their {self._axis}")
+            raise ApiError(400, "axis", f"these {self._kind} frames have no {self._axis}")
         return low, found

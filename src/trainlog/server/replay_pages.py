@@ -1,4 +1,4 @@
-"""The 3-D pages that the moment panel links to: a process for each log, as a model comes out of a file."""
+"""The 3-D pages that the moment panel links to: one process for each log, because its model comes from a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainlog.server.responses import ApiError
 
 __all__ = ["ReplayPages"]
 
-_MOST: Final = 4  # processes; the one that was opened first ends
+_MOST: Final = 4  # processes; when there are more, the one that was opened first ends
 
 
 class ReplayPages:
@@ -23,10 +23,10 @@ class ReplayPages:
         self._lock = threading.Lock()
 
     def open(self, id: str, path: Path, order: int) -> str:
-        """The address of the page of the log *path*, which shows the state at *order*.
+        """The address of the page for the log *path*, which shows the state at *order*.
 
         Raises:
-            ApiError: when the log cannot be shown.
+            ApiError: if the log cannot be shown.
 
         """
         with self._lock:
@@ -41,11 +41,11 @@ class ReplayPages:
             except TrainlogError as error:
                 raise ApiError(422, "replay", str(error).replace(f"{path}: ", "")) from None
             except OSError as error:
-                raise ApiError(409, "replay", "the 3-D page ended; ask again") from error
+                raise ApiError(409, "replay", "the 3-D page ended; try again") from error
             return self._pages[id].url
 
     def close(self) -> None:
-        """End all of them."""
+        """End all processes."""
         with self._lock:
             while self._pages:
                 self._pages.popitem()[1].close()

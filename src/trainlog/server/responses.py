@@ -1,4 +1,4 @@
-"""What goes back to a client: strict JSON, whatever the log holds; an error is JSON too."""
+"""Answers to a client: strict JSON, whatever the log holds; errors are JSON, too."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from trainlog.strictjson import strict_json
 
 __all__ = ["ApiError", "Download", "Room", "json_pieces", "json_response", "one_line", "refusal", "strict"]
 
-_LETTERS: Final = 32 << 20  # of what a log says in words, in one answer
-_NUMBER: Final = 20  # letters
+_LETTERS: Final = 32 << 20  # characters of texts from a log, in one answer
+_NUMBER: Final = 20  # characters
 _ITEMS: Final = 1000  # of one list
-_PIECE: Final = 1 << 16  # letters or bytes that are sent at once
-_MOST_DOWNLOADS: Final = 128  # at the same time: each holds some pieces that its client does not take
-_MOST_HELD: Final = 64 << 20  # bytes, of all of them
+_PIECE: Final = 1 << 16  # characters or bytes that are sent at once
+_MOST_DOWNLOADS: Final = 128  # at the same time: each holds some pieces that its client has not taken
+_MOST_HELD: Final = 64 << 20  # bytes held by all of them
 
 
 class ApiError(Exception):
-    """A request that cannot be answered; the client is told why.
+    """A request that cannot be answered; the client gets the reason.
 
     Attributes:
         status: the HTTP status, 4xx.
@@ -42,14 +42,14 @@ class ApiError(Exception):
 
 
 class _BrokenDownload(Exception):
-    """A log could not be read on while its download was sent. The connection is closed in the middle of it.
+    """A log could not be read further during its download. The connection is closed in the middle of the answer.
 
-    So a client sees that it does not have all: an answer in chunks that ends without the last one is incomplete.
+    So the client sees that the answer is incomplete: a chunked answer must end with the last chunk.
     """
 
 
 def one_line(record: logging.LogRecord) -> bool:
-    """A filter for the log of the server: a download that broke is one line there, without a traceback."""
+    """A filter for the log of the server: a broken download is one line there, without a traceback."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, _BrokenDownload):
         record.msg, record.args, record.exc_info = printable(str(error)), (), None
@@ -57,15 +57,15 @@ def one_line(record: logging.LogRecord) -> bool:
 
 
 class Room:
-    """How much of what a log says in words has room in one answer: metadata, events, whole frames."""
+    """The space for texts from a log in one answer: metadata, events, whole frames."""
 
     def __init__(self) -> None:
         self._left = _LETTERS
 
     def short(self, value: Any, text: int = 4000, items: int = _ITEMS) -> Any:
-        """*value* with texts of at most *text* letters and lists of at most *items*; what has no room is left out.
+        """*value* with texts of at most *text* characters and lists of at most *items*; what does not fit is left out.
 
-        A text that was cut ends in an ellipsis; a map of which entries were left out has one as a key.
+        A text that was cut ends with an ellipsis; a map with left-out entries has an ellipsis as a key.
         """
         if isinstance(value, str | bytes):
             self._left -= min(len(value), text)
@@ -109,7 +109,7 @@ def refusal(error: ApiError) -> Response:
 
 
 def json_pieces(value: Mapping[str, Any]) -> Iterator[str]:
-    """*value* as pieces of JSON; iterators in it become lists, and are asked as far as the client reads."""
+    """*value* as pieces of JSON; iterators in it become lists, and are consumed as the client reads."""
     return _gathered(_tokens(value))
 
 
@@ -132,25 +132,27 @@ def _tokens(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 class Download(StreamingResponse):
-    """A long answer, sent piece by piece as its client reads, so that one that does not holds little; some at a time.
+    """A long answer, sent piece by piece as its client reads, so that a slow client uses little memory.
+
+    The number of downloads at a time is limited.
 
     Args:
-        pieces: of it.
-        held: bytes that they hold until the end.
+        pieces: the pieces of the answer.
+        held: bytes that they occupy until the end.
 
     """
 
-    _open: ClassVar[list[int]] = []  # of each in this process: the bytes that it holds
+    _open: ClassVar[list[int]] = []  # the bytes held by each open download of this process
 
     def __init__(self, pieces: Iterable[str | bytes], *, held: int = 0, **options: Any) -> None:
         super().__init__(_unless_broken(pieces), **options)
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer, or say that there are too many."""
+        """Send the answer, or an error if there are too many."""
         known = Download._open
         if len(known) >= _MOST_DOWNLOADS or (known and sum(known) + self._held > _MOST_HELD):
-            await refusal(ApiError(503, "busy", "too many long answers at a time; ask again"))(scope, receive, send)
+            await refusal(ApiError(503, "busy", "too many downloads at a time; try again"))(scope, receive, send)
             return
         known.append(self._held)
         try:
@@ -167,7 +169,7 @@ def _unless_broken(pieces: Iterable[str | bytes]) -> Iterator[str | bytes]:
 
 
 def _gathered(pieces: Iterable[str]) -> Iterator[str]:
-    """Small pieces together, as each costs the server a turn."""
+    """Join small pieces, as each one costs the server a turn."""
     parts: list[str] = []
     size = 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Who may ask: the Host header, the token, and what a browser is told that it must not do."""
+"""Access control: the Host header, the token, and the restrictions for browsers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Guard", "is_loopback", "new_token", "refuse_other_sites"]
 
 COOKIE: Final = "trainlog"
 _POLICY: Final = "content-security-policy"
-POSTS: Final = frozenset(["/api/v1/notes", "/api/v1/stream"])  # where a body has what an address has no room for
+POSTS: Final = frozenset(["/api/v1/notes", "/api/v1/stream"])  # the body has what is too long for an address
 _HEADERS: Final = {
     _POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -33,16 +33,16 @@ _HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
-_LONGEST: Final = 32_768  # letters of path and query
+_LONGEST: Final = 32_768  # maximum length of path and query
 
 
 def new_token() -> str:
-    """A token that nobody guesses."""
+    """A token that cannot be guessed."""
     return secrets.token_urlsafe(24)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether *host* can be reached from this machine only."""
+    """Whether *host* can be reached only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -52,10 +52,10 @@ def is_loopback(host: str) -> bool:
 
 
 def refuse_other_sites(request: Request) -> None:
-    """Let only the server's own pages, and programs, do what is more than reading.
+    """Allow changes only to the server's own pages and to programs.
 
     Raises:
-        ApiError: when a browser says that the page of another site asks.
+        ApiError: if a browser reports that the request comes from a page of another site.
 
     """
     site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
@@ -65,10 +65,10 @@ def refuse_other_sites(request: Request) -> None:
 
 
 class Guard:
-    """Stands before the application.
+    """ASGI middleware that checks each request before the application sees it.
 
     A token comes in the header ``Authorization: Bearer``, in a cookie, or once in the address (``/?token=``), which
-    sets the cookie and is then taken out of the address.
+    sets the cookie and is then removed from the address.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Guard:
         framed_by: Collection[str] = (),
         stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """Let requests to *hosts* through (without ports; empty for any), with *token*, if there is one.
+        """Accept requests to *hosts* (without ports; empty accepts all), with *token* if there is one.
 
-        Sites of *framed_by* may show the page in a frame.
+        The sites in *framed_by* may show the page in a frame.
         """
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._token = token
-        # Cookies do not know ports: two servers of one machine must not overwrite each other's.
+        # Cookies are not bound to ports: two servers on one machine must not overwrite each other's.
         self._cookie = f"{COOKIE}_{hashlib.blake2b((token or '').encode(), digest_size=4).hexdigest()}"
         self._headers = {**_HEADERS, _POLICY: _HEADERS[_POLICY] + (" ".join(framed_by) or "'none'")}
         if not framed_by:
@@ -95,11 +95,11 @@ class Guard:
         self.stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let the application answer."""
+        """Answer the request, or pass it to the application."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # before it was accepted: a 403
+            await send({"type": "websocket.close", "code": 1008})  # before it is accepted, which becomes a 403
         if scope["type"] != "http":
             return
         answer = self._judge(scope) or self._app
@@ -110,7 +110,7 @@ class Guard:
         if len(scope["path"]) + len(scope["query_string"]) > _LONGEST:
             return refusal(ApiError(414, "long", "the address is too long"))
         if self._hosts and _name_of(headers.getlist("host")) not in self._hosts:
-            return refusal(ApiError(421, "host", "this server does not go by that name"))
+            return refusal(ApiError(421, "host", "this server does not have that name"))
         if scope["method"] not in ("GET", "HEAD") and not (scope["method"] == "POST" and scope["path"] in POSTS):
             return refusal(ApiError(405, "method", "this server only answers GET"))
         if self._token is None:
@@ -127,14 +127,14 @@ class Guard:
             _cookie(headers, self._cookie)
         ):
             return None
-        return refusal(ApiError(401, "token", "this server demands its token; open the address that it printed"))
+        return refusal(ApiError(401, "token", "this server requires its token; open the address that it printed"))
 
     def _fits(self, token: str) -> bool:
         return hmac.compare_digest(token.encode("utf-8", "replace"), (self._token or "").encode())
 
 
 def _name_of(hosts: list[str]) -> str:
-    """The name in the Host header, without its port; empty when there is not exactly one."""
+    """The name in the Host header, without the port; empty unless there is exactly one."""
     if len(hosts) != 1:
         return ""
     host = hosts[0].lower().strip()

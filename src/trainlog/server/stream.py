@@ -1,4 +1,4 @@
-"""The live stream: server-sent events, each with the cursor that a client comes back with."""
+"""The live stream: server-sent events, with cursors from which a client can resume."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["stream"]
 
 HEARTBEAT: Final = 10.0
 _VALUES: Final = 60_000  # in one message
-_GATHER: Final = 0.05  # seconds: what comes within them is one message
+_GATHER: Final = 0.05  # seconds; what arrives within them is sent as one message
 
 
 @takes("runs", "cursors", "kinds", "keys")
 async def stream(request: Request) -> Response:
     """New rows as they are written: server-sent events hello, rows, cursor, reset, gone, runs.
 
-    A row message has the numbers of its rows (from, to), so that one that comes again is known. A cursor that does not
-    belong to the file any more is answered by reset, and then by all rows from the first. For many runs there is a POST
+    A rows message has the numbers of its rows (from, to), so that repeated rows can be recognized. A cursor that no
+    longer belongs to the file is answered with reset, and then with all rows from the first. For many runs, use POST
     with the body {"runs": {id: cursor or null}}.
     """
     state = state_of(request)
@@ -41,10 +41,10 @@ async def stream(request: Request) -> Response:
     body = await json_body(request) if request.method == "POST" else {}
     places = body.get("runs", {})
     if not isinstance(places, dict) or not all(isinstance(one, str | None) for one in places.values()):
-        raise ApiError(400, "body", 'runs are {"id": cursor or null, ...}')
+        raise ApiError(400, "body", 'runs must be {"id": cursor or null, ...}')
     names = [*places] or query.names("runs", most=LETTERS) or []
     state.check_count(len(names))
-    # A browser that lost the connection says itself where it was.
+    # A browser that lost the connection sends its last position.
     text = request.headers.get("last-event-id") or query.text("cursors", most=LETTERS)
     given = [f"{name}:{cursor}" for name, cursor in places.items() if cursor] or text.split(",")
     cursors = _parse_cursors(given)
@@ -61,7 +61,7 @@ async def stream(request: Request) -> Response:
 
 
 class _LimitedStream(StreamingResponse):
-    """Takes one of the places for streams, and gives it back in the end, however that comes."""
+    """Takes one of the limited places for streams, and frees it at the end, however that happens."""
 
     def __init__(self, state: State, messages: AsyncIterator[str]) -> None:
         super().__init__(messages, media_type="text/event-stream")
@@ -70,7 +70,7 @@ class _LimitedStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = self._state
         if state.streams >= state.limits.streams:
-            busy = ApiError(503, "busy", f"{state.limits.streams} streams are the most; close one")
+            busy = ApiError(503, "busy", f"at most {state.limits.streams} streams are allowed; close one")
             await refusal(busy)(scope, receive, send)
             return
         state.streams += 1
@@ -86,7 +86,7 @@ def _parse_cursors(parts: Iterable[str]) -> dict[str, Cursor]:
         name, colon, cursor = part.partition(":")
         try:
             if not colon:
-                raise ValueError("a cursor is a run, a colon and a place")
+                raise ValueError("a cursor must be a run, a colon and a place")
             found[name] = Cursor.parse(cursor)
         except ValueError as error:
             raise ApiError(400, "cursor", str(error)) from error
@@ -119,7 +119,7 @@ def _message(event: str, data: Any, id: str = "") -> str:
 
 @dataclass(slots=True)
 class _RunFollower:
-    """One run in one stream: where the client is in it."""
+    """One run in one stream, and how much of it the client has."""
 
     state: State
     id: str
@@ -133,7 +133,7 @@ class _RunFollower:
     is_gone: bool = False
 
     async def messages(self) -> AsyncIterator[str]:
-        """What the client does not know yet."""
+        """The messages that the client does not have yet."""
         try:
             log = self.state.poller.get(self.id)
             if log is None:
@@ -153,7 +153,7 @@ class _RunFollower:
                 self.cursor = log.cursor()
             elif await self._is_another(log, before):
                 self.cursor = log.beginning()
-                reason = "the file was replaced, cut or written anew, or training went back"
+                reason = "the file was replaced, cut or rewritten, or training was rewound"
                 yield _message("reset", {"run": self.id, "reason": reason})
             self.first = self.cursor
         if log.version == self.version or self.cursor is None or self.first is None:
@@ -161,7 +161,7 @@ class _RunFollower:
         self.version, settled = log.version, log.settled()
         for kind in sorted(self.kinds & log.rows.keys()):
             rows = log.rows[kind]
-            # A log that was opened a moment ago may not be read as far as the client has seen it.
+            # A log that was opened a moment ago may be read less far than the client has seen.
             start = self.sent.get(kind) or log.row_after(kind, self.first)
             stop = min(rows.columns.rows, log.row_after(kind, settled))
             step = max(_VALUES // (len(self.keys or rows.columns.series) + 1), 1)
@@ -177,7 +177,7 @@ class _RunFollower:
         return self.state.log(self.state.entry(self.id))
 
     async def _is_another(self, log: Log, before: Log | None) -> bool:
-        """Whether *log* is not the one that the client knows, or not as it was."""
+        """Whether *log* is not the one that the client knows, or has changed before the client's position."""
         if self.cursor is None or (before is not None and before.is_replaced):
             return True
         return not await run_in_threadpool(log.holds, self.cursor)
@@ -187,7 +187,7 @@ _cache: WeakKeyDictionary[Log, dict[tuple[Any, ...], str]] = WeakKeyDictionary()
 
 
 def _cached_rows_message(log: Log, kind: Kind, first: int, last: int, keys: list[str] | None) -> str:
-    """The message with these rows; the clients of one run all want the same, so it is known once."""
+    """The message with these rows; cached, as all clients of a run want the same ones."""
     known = _cache.setdefault(log, {})
     which = (kind, first, last, tuple(keys) if keys is not None else None)
     message = known.get(which)

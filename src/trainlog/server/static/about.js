@@ -1,4 +1,4 @@
-// Above the charts: which runs are shown, how each is, and what they were told: their metadata, and in what they differ.
+// Above the charts: the shown runs, their states, their metadata, and where these differ.
 
 import { ofRun } from "./colors.js";
 import { button, element, nameOf } from "./element.js";
@@ -6,7 +6,7 @@ import { duration, flat, number, size } from "./format.js";
 import { stateOf } from "./runrows.js";
 
 /** @typedef {import("./card.js").Drawn} Drawn @typedef {import("./net.js").Info} Info @typedef {import("./runs.js").Run} Run */
-/** @typedef {Record<string, {signature: string, element: HTMLElement | null}>} Parts what stands above the charts */
+/** @typedef {Record<string, {signature: string, element: HTMLElement | null}>} Parts the parts above the charts */
 /** @typedef {{run(id: string): Run | undefined, info(id: string): Info | undefined, edit(id: string): void, remove(id: string): void,
  *   table(): void, isGrouped: boolean, state: {parts: Parts, metadata?: boolean, allKeys?: boolean}}} Page */
 
@@ -18,7 +18,7 @@ const MOST_KEYS = 400;
 const words = (value) => (value === undefined ? "" : typeof value === "string" ? value : typeof value === "number" ? number(value) : JSON.stringify(value));
 
 /**
- * One run: its facts in a line.
+ * One run: its facts on one line.
  * @param {Drawn} shown @param {Info} info @param {any} run as the list has it @param {Page} page
  */
 function lineOf({ name }, info, run, page) {
@@ -53,7 +53,7 @@ function chipsOf(shown, page) {
     chip.append(swatch, label);
     if (run && run.state !== "ended" && run.state !== "finished") chip.append(stateOf(run));
     if (info?.damage.length) chip.append(element("span", "pill bad", { textContent: "damaged", title: info.damage.join("\n") }));
-    chip.append(button("×", () => page.remove(id), "gone", `Show ${name} no longer`, `Show ${name} no longer`));
+    chip.append(button("×", () => page.remove(id), "gone", `Stop showing ${name}`, `Stop showing ${name}`));
     return chip;
   });
   box.append(...chips);
@@ -65,12 +65,12 @@ function chipsOf(shown, page) {
   if (!isMany) more.setAttribute("aria-expanded", "false");
   const frame = element("div", "chips-frame");
   frame.append(box, more);
-  // The button is there only where some chips are not seen.
+  // The button is there only if some chips are not visible.
   requestAnimationFrame(() => { more.hidden = box.scrollHeight <= box.clientHeight + 4 && !isMany; });
   return frame;
 }
 
-/** The metadata of the runs beside one another. @param {Drawn[]} shown @param {Page} page */
+/** The metadata of the runs side by side. @param {Drawn[]} shown @param {Page} page */
 function metadataOf(shown, page) {
   const all = shown.filter(({ id }) => page.info(id)).map(({ id, name }) => ({ name, meta: flat(page.info(id)?.meta ?? {}) }));
   const some = all.slice(0, MOST_COLUMNS), [first] = all;
@@ -121,10 +121,10 @@ function metadataOf(shown, page) {
 }
 
 /**
- * Only what has changed is made anew, so that a click on the rest is not lost while runs go on.
+ * Only parts that have changed are rebuilt, so that a click on the rest is not lost while runs continue.
  * @param {HTMLElement} board
  * @param {Drawn[]} shown
- * @param {Map<string, string>} troubles what is wrong with which run
+ * @param {Map<string, string>} troubles the problem of each run
  * @param {Page} page
  */
 export function drawAbout(board, shown, troubles, page) {
@@ -148,7 +148,7 @@ export function drawAbout(board, shown, troubles, page) {
   if (parts.length !== place.children.length || parts.some((one, i) => one !== place.children[i])) place.replaceChildren(...parts);
 }
 
-/** A part of it, made where what it is made of has changed.
+/** One of the parts, rebuilt if its data has changed.
  * @param {Page} page @param {string} name @param {any} of @param {boolean} isThere @param {() => HTMLElement} make */
 function part({ state }, name, of, isThere, make) {
   const signature = isThere ? JSON.stringify(of) : "";

@@ -1,4 +1,4 @@
-// The charts of the page: which there are, in which order, which are on the screen.
+// The charts of the page: which exist, in which order, and which are on the screen.
 
 import { Card } from "./card.js";
 import { button, closest, element } from "./element.js";
@@ -8,7 +8,7 @@ import { changeCard, ofCard, view, watch } from "./view.js";
 
 const CLOSED = new Set(JSON.parse(localStorage.getItem("trainlog.closed") ?? "[]"));
 const OPENED = new Set(JSON.parse(localStorage.getItem("trainlog.opened") ?? "[]"));
-const MOST_FOUND = 60; // charts of keys that are listed only when they are looked for
+const MOST_FOUND = 60; // charts of unlisted keys that a search shows at most
 const DRAGGED = 6; // pixels after which a press on a title is a drag
 
 /** @typedef {import("./card.js").Page} Page @typedef {import("./hub.js").Hub} Hub @typedef {import("./net.js").Info} Info */
@@ -17,9 +17,9 @@ const DRAGGED = 6; // pixels after which a press on a title is a drag
 export class Board {
   /**
    * @param {HTMLElement} place
-   * @param {{main: Page, variables: Page}} pages what cards ask for their runs: all, and those of the steps of episodes
+   * @param {{main: Page, variables: Page}} pages the page as seen by the cards: all cards, and those of the steps of episodes
    * @param {{main: Hub, variables: Hub}} hubs
-   * @param {Record<"episodes" | "functions", {element: HTMLElement}>} specials what is no chart
+   * @param {Record<"episodes" | "functions", {element: HTMLElement}>} specials sections that are not charts
    */
   constructor(place, pages, hubs, specials) {
     this.place = place;
@@ -29,7 +29,7 @@ export class Board {
     /** @type {Map<string, Card>} */
     this.cards = new Map();
     /** @type {Map<string, number>} */
-    this.places = new Map(); // of charts in their group: those that were moved stand between the numbers of others
+    this.places = new Map(); // of charts in their group; moved charts get numbers between those of others
     this.signature = this.lastLeftOut = "";
     /** @type {Info[]} */
     this.infos = [];
@@ -77,7 +77,7 @@ export class Board {
     this.search();
   }
 
-  /** The sections as the reader has them: pinned charts first, hidden ones left out, moved ones where they were put.
+  /** The sections as the user arranged them: pinned charts first, hidden ones left out, moved ones in their new place.
    * @param {Section[]} found @returns {Section[]} */
   arranged(found) {
     const pinned = found.flatMap(({ cards, variables }) => cards.filter(({ id }) => ofCard(id).pin).map((spec) => ({ ...spec, variables })));
@@ -93,7 +93,7 @@ export class Board {
   /** @param {{id: string}} spec */
   placeOf({ id }) { return this.places.get(id) ?? 0; }
 
-  /** Charts of keys that are too many to be listed, as far as the reader looks for them. @param {Info[]} infos @returns {Section[]} */
+  /** Charts of keys that are too many to list, as far as the user searches for them. @param {Info[]} infos @returns {Section[]} */
   leftOut(infos) {
     const names = new Map();
     for (const { kinds } of infos) for (const [kind, about] of Object.entries(kinds)) for (const key of about.left_out) names.set(`${kind}/${key}`, { kind, key });
@@ -101,7 +101,7 @@ export class Board {
     const words = wordsOf(view.q);
     const fits = words.length ? [...names.values()].filter(({ key }) => words.every((word) => key.toLowerCase().includes(word))) : [];
     const unknown = infos.some(({ kinds }) => Object.values(kinds).some((about) => !about.all_keys && about.left_out.length >= 16384));
-    const title = `${number(names.size)} more keys${unknown ? ", and others" : ""}: ${fits.length ? `${number(fits.length)} found` : "find them by their name"}`;
+    const title = `${number(names.size)} more keys${unknown ? ", and others" : ""}: ${fits.length ? `${number(fits.length)} found` : "search for them by name"}`;
     return [{ id: "left-out", title, cards: fits.slice(0, MOST_FOUND).map(({ kind, key }) => ({ id: `${kind}/${key}`, title: key, kind, series: [{ key, label: key }] })) }];
   }
 
@@ -148,7 +148,7 @@ export class Board {
     return place;
   }
 
-  /** Whether there is no chart, nor anything else, although all that is shown was read. */
+  /** Whether there is neither a chart nor anything else, although everything that is shown was read. */
   get isBlank() {
     const groups = /** @type {HTMLElement[]} */ ([...(this.groups?.children ?? [])]);
     return this.infos.length > 0 && this.infos.every(({ progress }) => progress >= 1) && groups.every(({ hidden }) => hidden);
@@ -156,14 +156,14 @@ export class Board {
 
   // --- order ---
 
-  /** Put a chart before or behind its neighbour. @param {Card} card @param {number} by */
+  /** Move a chart before or after its neighbour. @param {Card} card @param {number} by */
   move(card, by) {
     const ids = [...(card.element.parentElement?.querySelectorAll(".card") ?? [])].map((one) => /** @type {HTMLElement} */ (one).dataset.card ?? "");
     const to = Math.min(Math.max(ids.indexOf(card.spec.id) + by, 0), ids.length - 1);
     this.put(card.spec.id, ids, to);
   }
 
-  /** @param {string} id @param {string[]} ids of the group as it stands @param {number} to */
+  /** @param {string} id @param {string[]} ids of the group in the current order @param {number} to */
   put(id, ids, to) {
     const others = ids.filter((one) => one !== id);
     const before = this.places.get(others[to - 1]), behind = this.places.get(others[to]);
@@ -199,7 +199,7 @@ export class Board {
 
   // --- search ---
 
-  /** Show only charts whose name or keys have all the words. */
+  /** Show only charts whose name or keys contain all words of the search. */
   search() {
     const words = wordsOf(view.q);
     const leftOut = JSON.stringify(this.leftOut(this.infos));

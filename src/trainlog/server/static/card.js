@@ -1,4 +1,4 @@
-// A chart on the page with its data: loads when it comes on the screen, grows while the run does.
+// A chart on the page with its data: loads when it comes onto the screen, and grows with the run.
 
 import { clampHeight } from "./cardstate.js";
 import { Chart } from "./chart.js";
@@ -12,20 +12,20 @@ import { fillMenu } from "./menu.js";
 import { ApiError, messageOf } from "./net.js";
 import { changeCard, ofCard, view } from "./view.js";
 
-const AGAIN = 300; // milliseconds until the next look at a file that is being read
-const SETTLED = 150; // milliseconds after which a range that the reader moves is asked for
-const SOON = 400; // milliseconds until a curve that the stream cannot continue is asked for
-const SMOOTH_AGAIN = 1000; // milliseconds between two looks at a smoothed curve that grows
-const MOST_RAW = 4; // smoothed curves with every value behind them, as in the figures
-const FEW = 10; // curves that are shown together
-const MOST_TEXTS = 256; // of a key, that the server tells apart
+const AGAIN = 300; // milliseconds until the next request for a file that is being read
+const SETTLED = 150; // milliseconds without movement after which a moving range is requested
+const SOON = 400; // milliseconds until a curve that the stream cannot continue is requested
+const SMOOTH_AGAIN = 1000; // milliseconds between requests for a growing smoothed curve
+const MOST_RAW = 4; // smoothed curves that have their single values in the background, as in the figures
+const FEW = 10; // curves that appear all at once
+const MOST_TEXTS = 256; // distinct texts of a key in the server
 const MANY = 40; // curves; of more, each has fewer points
 const COLORS = ["blue", "red", "green", "violet", "orange", "cyan", "pink", "teal", "gold"];
 
 /** @typedef {{id: string, slot: number, name: string}} Drawn a run, or a group of runs, that the charts draw */
-/** @typedef {{x: number, among: Record<string, number>, text: string, color: string}} Mark an event; among frames of a kind it may be elsewhere */
+/** @typedef {{x: number, among: Record<string, number>, text: string, color: string}} Mark an event; its place among the frames of a kind can differ */
 /**
- * What a card asks of the page.
+ * What a card needs from the page.
  * @typedef {{runs(): Drawn[], info(id: string): import("./net.js").Info | undefined, events(id: string): Mark[], axis(): string,
  *   span(): {run: string, from: number, to: number} | null, members(id: string): {id: string, path: string}[],
  *   curve(id: string, key: string, parameters: import("./net.js").Parameters): Promise<any>,
@@ -47,7 +47,7 @@ export class Card {
     this.stale = true;
     this.loaded = false;
     this.isEmpty = false;
-    this.problem = ""; // what went wrong
+    this.problem = ""; // the current error
     this.turn = 0;
     this.cost = 0; // milliseconds of the last drawing
     this.timer = this.soon = this.some = this.settling = 0;
@@ -83,14 +83,14 @@ export class Card {
     this.plot.append(this.said);
     this.table = element("div", "table", { tabIndex: 0, role: "region", hidden: true });
     this.table.setAttribute("aria-label", `${spec.title} as a table`);
-    const grip = element("i", "grip", { title: "Drag for another size; double click for the usual one" });
+    const grip = element("i", "grip", { title: "Drag to resize; double-click for the default size" });
     this.listenToGrip(grip);
-    new ResizeObserver(() => { this.isResized = true; this.hub.redraw(this); }).observe(this.plot); // as high as its neighbours
+    new ResizeObserver(() => { this.isResized = true; this.hub.redraw(this); }).observe(this.plot); // neighbours have the same height
     this.element.append(head, this.legend.element, this.legend.list, this.plot, this.table, grip);
     this.applyState();
   }
 
-  /** What the reader changed, and what the data are like, give the card its size. */
+  /** Set the size of the card, from the changes of the user and from the data. */
   applyState() {
     const { wide, height, table } = ofCard(this.spec.id);
     this.element.classList.toggle("wide", (wide ?? Boolean(this.spec.wide)) && !this.isEmpty);
@@ -99,7 +99,7 @@ export class Card {
     this.table.hidden = !table;
   }
 
-  /** The lower right corner: down for the height, far to the side for the full width. @param {HTMLElement} grip */
+  /** The lower right corner: drag down for the height, far to the side for the full width. @param {HTMLElement} grip */
   listenToGrip(grip) {
     /** @type {{x: number, y: number, height: number, width: number} | null} */
     let begin = null;
@@ -156,7 +156,7 @@ export class Card {
 
   // --- data ---
 
-  /** The keys of the chart: its own, and those that the reader added. */
+  /** The keys of the chart: its own, and those that the user added. */
   keys() {
     const own = this.spec.series;
     const more = ofCard(this.spec.id).keys.filter((key) => !own.some((one) => one.key === key));
@@ -179,7 +179,7 @@ export class Card {
     const zoom = this.hub.zoom;
     const wide = Math.ceil(Math.max(this.plot.clientWidth, 300) / 100) * 100;
     const points = Math.min((count > MANY ? 1 : 4) * wide * (zoom ? 2 : 1), 8000);
-    const pad = zoom ? (zoom[1] - zoom[0]) / 2 : 0; // there is something to see while the range moves
+    const pad = zoom ? (zoom[1] - zoom[0]) / 2 : 0; // so that the chart is not empty while the range moves
     return {
       kind: this.spec.kind, x: this.page.axis(), points, where: one.where ?? null,
       from: zoom ? zoom[0] - pad : null, to: zoom ? zoom[1] + pad : null,
@@ -197,7 +197,7 @@ export class Card {
     const asked = this.wanted();
     const answers = new Array(asked.length).fill(null);
     /** @type {Map<string, string>} */
-    const wrong = new Map(); // by the name of a run; the others are drawn
+    const wrong = new Map(); // by the name of the run; the other runs are drawn
     try {
       await Promise.all(asked.map(async ({ run, one }, i) => {
         try {
@@ -223,13 +223,13 @@ export class Card {
     }
   }
 
-  /** Say what went wrong, or with an empty text that it is over. @param {string} text */
+  /** Show an error; an empty text removes it. @param {string} text */
   complain(text) {
     this.problem = text;
     this.hub.redraw(this);
   }
 
-  /** Of many runs those that are there are shown while the others are on their way.
+  /** With many runs, show those that have arrived while the others are loading.
    * @param {number} turn @param {import("./line.js").Wanted[]} asked @param {any[]} answers */
   takeSome(turn, asked, answers) {
     this.some ||= setTimeout(() => {
@@ -298,7 +298,7 @@ export class Card {
     const { canvas, series } = chart, [low, high] = chart.extent();
     const what = this.lines.length === 1 ? "a curve" : `${series.length} curves`;
     canvas.setAttribute("aria-label",
-      `${this.spec.title}: ${what} over ${this.page.axis()} from ${number(low)} to ${number(high)}. The arrow keys read the values; the menu has them as a table.`);
+      `${this.spec.title}: ${what} over ${this.page.axis()} from ${number(low)} to ${number(high)}. The arrow keys read out the values; the menu shows them as a table.`);
     if (ofCard(this.spec.id).table) this.table.replaceChildren(tableOf(series, this.page.axis(), this.spec.title));
   }
 
@@ -313,7 +313,7 @@ export class Card {
     this.chart.log = log ?? view.log;
     this.chart.lines = lines;
     this.chart.normalised = norm && this.keys().length > 1;
-    if (this.isResized) this.legend.fill(this.chart.series, this.keys().length); // another width has room for more of it, or less
+    if (this.isResized) this.legend.fill(this.chart.series, this.keys().length); // the number of entries that fit depends on the width
     this.isResized = false;
     this.explain(this.chart);
     this.chart.draw();
@@ -326,7 +326,7 @@ export class Card {
     this.legend.say(this.chart);
   }
 
-  /** What is not to be seen in the chart, in words. @param {Chart} chart */
+  /** What the chart does not show, in words. @param {Chart} chart */
   explain(chart) {
     const curves = this.lines.map((line) => line.curve);
     const sum = (/** @type {(curve: any) => number} */ of) => curves.reduce((all, one) => all + (of(one) ?? 0), 0);
@@ -344,23 +344,23 @@ export class Card {
       chart.normalised ? "normalised" : "", chart.damage.length ? "damaged" : "",
     ].filter(Boolean);
     say(this.note, parts.join(" · "));
-    const title = [thinned ? "Of the rows the first, last, lowest and highest of each pixel are drawn; zoom in for all." : "",
+    const title = [thinned ? "Each pixel shows the first, last, lowest and highest of its rows; zoom in to see all." : "",
       nan ? "A line has a gap where a NaN was logged." : "", chart.normalised ? "Each key is drawn from its lowest to its highest value." : ""].filter(Boolean).join(" ");
     if (this.note.title !== title) this.note.title = title;
     const points = sum((one) => one.x.length);
     const isLoading = !this.loaded && !this.lines.length && !this.problem;
     const words = isLoading ? "Loading…" : !this.loaded ? ""
-      : !this.lines.length ? this.problem || (this.page.grouping() && this.spec.strip ? "Groups have no curves of words." : "No run that is shown has these values.")
+      : !this.lines.length ? this.problem || (this.page.grouping() && this.spec.strip ? "Groups have no curves of words." : "None of the shown runs has these values.")
       : this.isEmpty ? `${this.spec.absent}: all ${number(this.lines.reduce((all, line) => all + line.below, 0))} values are below ${this.spec.floor}.`
       : !points && nan + infinite ? `All ${number(nan + infinite)} values ${infinite ? "are infinite or NaN" : "are NaN"}${this.hub.zoom ? " in this range" : ""}.`
       : !points ? (this.hub.zoom ? "No values in this range." : "No values yet.")
-      : low && low === points ? "No value is above 0, so that a logarithmic axis shows none." : "";
+      : low && low === points ? "No value is above 0, so a logarithmic axis shows none." : "";
     say(this.said, words);
     this.said.hidden = !words;
     this.said.classList.toggle("loading", isLoading);
   }
 
-  /** What a figure of this chart is made of, see export.js. @returns {import("./export.js").Figure} */
+  /** The description of this chart as a figure, see export.js. @returns {import("./export.js").Figure} */
   figure() {
     const span = this.page.span();
     const runs = this.page.runs().filter(({ id }) => this.lines.some((line) => line.run.id === id)).flatMap(({ id }) => this.page.members(id));
@@ -377,7 +377,7 @@ export class Card {
   get theme() { return isDark() ? "dark" : "light"; }
 }
 
-/** Whether it may be over soon: the server has much to do, or is not there. @param {unknown} error */
+/** Whether the error can be temporary: the server is busy, or cannot be reached. @param {unknown} error */
 const isTemporary = (error) => error instanceof TypeError || (error instanceof ApiError && (error.status === 409 || error.status === 503));
 
 /** @param {import("./line.js").Curve[]} curves */

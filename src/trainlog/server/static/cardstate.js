@@ -1,4 +1,4 @@
-// What a reader changed in one chart, and how that stands in the address.
+// The user's changes to one chart, and how the address encodes them.
 
 /** @typedef {{wide: boolean | null, log: boolean | null, lines: number[], pin: boolean, hide: boolean, norm: boolean,
  *   table: boolean, height: number | null, order: number | null, keys: string[]}} CardState */
@@ -8,13 +8,13 @@ export const PLAIN = Object.freeze({
   wide: null, log: null, lines: [], pin: false, hide: false, norm: false, table: false, height: null, order: null, keys: [],
 });
 
-/** A number for an address. @param {number} value */
+/** A number in an address. @param {number} value */
 export const short = (value) => String(Number(value.toPrecision(10)));
 const MOST_KEYS = 12;
 /** Pixels of a plot. @param {number} value */
 export const clampHeight = (value) => Math.min(Math.max(value, 60), 1200);
 
-/** The text of a card in the address: `w`ide, `l`og or linear `y`, lines, then more with `;` before each. Empty for nothing.
+/** The text of a card in the address: `w`ide, `l`og or linear `y`, lines, then further fields, each after `;`. Empty if nothing was changed.
  * @param {string} id @param {CardState} state */
 export function formatCard(id, { wide, log, lines, pin, hide, norm, table, height, order, keys }) {
   const first = `${wide ? "w" : ""}${log === null ? "" : log ? "l" : "y"}${lines.map(short).join(",")}`;

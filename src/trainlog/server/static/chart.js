@@ -1,6 +1,6 @@
-// One chart: curves or strips over a shared x, drawn on a canvas; what is at the pointer is drawn on another one above it.
+// One chart: curves or strips over a shared x, drawn on a canvas; a second canvas above it shows what is at the pointer.
 //
-// The hub tells all charts of the page which range is shown, where the pointer is, and when to draw.
+// The hub gives all charts of the page the range, the place of the pointer, and the time to draw.
 
 import { ground } from "./colors.js";
 import { element } from "./element.js";
@@ -11,11 +11,11 @@ import { Tip } from "./tip.js";
 
 /** @typedef {import("./series.js").Series} Series @typedef {import("./series.js").Numbers} Numbers */
 /** @typedef {{low: number, high: number}} Range */
-/** @typedef {{of: (one: Series) => Range, all: Range | null}} Ranges of y: one for all curves, or one for each key */
+/** @typedef {{of: (one: Series) => Range, all: Range | null}} Ranges of y: one for all curves, or one per key */
 /** @typedef {{left: number, right: number, top: number, bottom: number, from: number, to: number, X: (x: number) => number}} Place */
 
 const LEFT = 50, RIGHT = 12, TOP = 12, BOTTOM = 22;
-const DOUBLE = 250; // milliseconds in which a click may become a double click
+const DOUBLE = 250; // milliseconds in which a click can become a double click
 
 export class Chart {
   /** @param {HTMLElement} plot @param {import("./hub.js").Hub} hub @param {import("./card.js").Spec} options */
@@ -28,13 +28,13 @@ export class Chart {
     /** @type {import("./card.js").Mark[]} */
     this.events = [];
     /** @type {[number, number][]} */
-    this.damage = []; // between which places bytes were lost
+    this.damage = []; // the ranges in which bytes were lost
     this.axisName = "time";
     this.log = false;
     this.normalised = false;
     /** @type {number[]} */
-    this.lines = []; // thresholds that the reader has set
-    this.offset = ""; // what is to be added to the labels of y
+    this.lines = []; // thresholds set by the user
+    this.offset = ""; // the number to add to the labels of y
     /** @type {import("./paint.js").Kept | null} */
     this.kept = null; // a picture of very many curves
     /** @type {Ranges & {normalised: boolean} | null} */
@@ -60,7 +60,7 @@ export class Chart {
   destroy() {
     clearTimeout(this.click);
     for (const each of [this.canvas, this.over]) {
-      each.width = 0; // a canvas keeps its pixels until then
+      each.width = 0; // frees the pixels of the canvas
       each.remove();
     }
     this.tip.hide();
@@ -90,7 +90,7 @@ export class Chart {
     return [...(this.options.thresholds ?? []), ...this.lines.map((y) => ({ y, label: number(y) }))];
   }
 
-  /** The y range of each curve: one for all of them, or with `normalised` one for each key.
+  /** The y range of each curve: a common one, or with `normalised` one per key.
    * @param {[number, number]} range of x @returns {Ranges} */
   yRanges([from, to]) {
     if (!this.normalised) {
@@ -124,7 +124,7 @@ export class Chart {
     return low <= high ? { low, high } : null;
   }
 
-  /** With room around it. @param {Range | null} found @returns {Range} */
+  /** The range with a margin. @param {Range | null} found @returns {Range} */
   padded(found) {
     if (!found) return this.log ? { low: 0.1, high: 1 } : { low: this.options.range?.[0] ?? 0, high: (this.options.range?.[1] ?? 1) || 1 };
     let { low, high } = found;
@@ -160,14 +160,14 @@ export class Chart {
     const inner = { left: LEFT, right: width - RIGHT, top: TOP, bottom: height - BOTTOM };
     const X = (/** @type {number} */ x) => inner.left + ((x - from) / (to - from)) * (inner.right - inner.left);
     const place = this.place = { ...inner, from, to, X };
-    // Of very many curves y stays while the range moves: it is a picture then.
+    // With very many curves, y stays the same while the range moves, as they are drawn as one picture then.
     const stays = this.series.length > CROWD && this.hub.isMoving && this.ranges?.normalised === this.normalised ? this.ranges : null;
     const ranges = this.ranges = stays ?? { ...this.yRanges([from, to]), normalised: this.normalised };
     const isLog = this.log;
     this.scaleOf = (one) => {
       const { low, high } = ranges.of(one);
       const lo = isLog ? Math.log10(low) : low, hi = isLog ? Math.log10(high) : high;
-      const half = hi / 2 - lo / 2; // the whole range may be more than a float holds
+      const half = hi / 2 - lo / 2; // the whole range can be too large for a float
       return { half: lo / 2, times: (inner.bottom - inner.top) / (half || 1) };
     };
     paint(pen, this, place, ranges, ground());
@@ -187,7 +187,7 @@ export class Chart {
     return this.log ? 10 ** value : value;
   }
 
-  /** Draw what lies over the curves. While the range moves nobody reads what is at the pointer. */
+  /** Draw what is above the curves, without the values at the pointer while the range moves. */
   point() {
     if (!this.plot.clientWidth || !this.place) return;
     const { pen } = this.fit(this.over);
@@ -196,14 +196,14 @@ export class Chart {
     else this.tip.show(this.pointer);
   }
 
-  /** Which curve is nearest to a place of the chart, and which of its points.
+  /** The curve that is nearest to a place in the chart, and its nearest point.
    * @param {number} x @param {number | null} py pixels from the top; null for the first curve that has a value there */
   nearest(x, py) {
     /** @type {{series: Series, index: number} | null} */
     let best = null;
     let least = Infinity;
     const { top = 0, bottom = 1 } = this.place ?? {};
-    const lane = py === null ? 0 : Math.floor(((py - top) / (bottom - top)) * this.series.length); // of words, one for each run
+    const lane = py === null ? 0 : Math.floor(((py - top) / (bottom - top)) * this.series.length); // strips have one lane per run
     for (const [place, one] of this.series.entries()) {
       const i = one.strip ? before(one.x, x) : nearest(one.x, x);
       if (i < 0 || isFar(one, i, x)) continue;
@@ -213,7 +213,7 @@ export class Chart {
     return best;
   }
 
-  /** The value of each curve where the pointer is, or the last one. */
+  /** Show the value of each curve at the pointer, or else the last one. */
   values() {
     const { hover } = this.hub;
     return this.series.map((one) => {
@@ -287,7 +287,7 @@ export class Chart {
     this.hub.openMoment(x, this);
   }
 
-  /** Move the range by so many pixels. @param {[number, number]} range @param {number} pixels */
+  /** Move the range by a number of pixels. @param {[number, number]} range @param {number} pixels */
   pan([from, to], pixels) {
     const { left, right } = this.place ?? { left: 0, right: 1 };
     const by = (pixels / (right - left)) * (to - from);
@@ -300,7 +300,7 @@ export class Chart {
     this.hub.setZoom([x - (x - from) * factor, x + (to - x) * factor]);
   }
 
-  /** Go along the curve, and read it out. @param {number} direction */
+  /** Move along the curve, and read it out. @param {number} direction */
   move(direction) {
     const [from, to] = this.xRange();
     const x = this.series.find((one) => one.x.length)?.x ?? [];

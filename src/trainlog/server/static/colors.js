@@ -1,4 +1,4 @@
-// Colours of runs, of the seed's curves, of behaviours. Each has a shade for light ground and one for dark.
+// Colours of runs, of named curves, and of behaviours. Each has a shade for a light and one for a dark background.
 
 const RUNS = [
   ["#1c7ed6", "#4dabf7"], ["#e8590c", "#ff922b"], ["#2f9e44", "#51cf66"], ["#ae3ec9", "#da77f2"],
@@ -28,7 +28,7 @@ const shade = (pair) => pair[isDark() ? 1 : 0];
 
 /** @param {string} name */
 export const named = (name) => shade(NAMED[name] ?? NAMED.blue);
-/** The colour of a run, or of a group: the first ten are chosen, those after them turn by the golden angle, in three shades.
+/** The colour of a run or a group: the first ten are fixed, further ones rotate by the golden angle, in three shades.
  * @param {number} slot */
 export function ofRun(slot) {
   if (slot < RUNS.length) return shade(RUNS[slot]);
@@ -38,7 +38,7 @@ export function ofRun(slot) {
   return ofOklch(lightness, 0.14 - 0.02 * (turn % 2), hue);
 }
 
-/** An sRGB colour by its lightness, chroma and hue as eyes see them (OKLCH); what no screen shows is cut.
+/** An sRGB colour from perceptual lightness, chroma and hue (OKLCH); components out of range are clipped.
  * @param {number} lightness @param {number} chroma @param {number} hue */
 function ofOklch(lightness, chroma, hue) {
   const a = chroma * Math.cos((hue * Math.PI) / 180), b = chroma * Math.sin((hue * Math.PI) / 180);
@@ -60,7 +60,7 @@ function ofOklch(lightness, chroma, hue) {
 /** @param {string} type */
 export const ofEvent = (type) => named(EVENTS[type] ?? "gray");
 
-/** The colour of a word: that of a behaviour, or the next one. @param {string} text @param {number} place */
+/** The colour of a text: that of a behaviour, or the next free one. @param {string} text @param {number} place */
 export function ofText(text, place) {
   const known = BEHAVIORS[text.toLowerCase()];
   if (known) return named(known);
@@ -75,12 +75,12 @@ export function ground() {
   return { card: get("--card"), ink: get("--ink"), dim: get("--dim"), grid: get("--grid"), line: get("--line"), accent: get("--accent"), bad: get("--bad") };
 }
 
-// Blue over white to red, for differences.
+// From blue through white to red, for differences.
 const STOPS = [[33, 60, 140], [62, 130, 200], [170, 210, 230], [250, 245, 220], [250, 180, 100], [220, 90, 50], [140, 20, 40]];
 /** @param {number} t */
 export const diverging = (t) => between(STOPS, t);
 
-// Dark to bright, for values: readable without colour, too (viridis).
+// From dark to bright, for values: also readable without colour (viridis).
 const RISING = [[68, 1, 84], [71, 45, 123], [59, 82, 139], [44, 114, 142], [33, 145, 140], [40, 174, 128], [94, 201, 98], [173, 220, 48], [253, 231, 37]];
 /** @param {number} t from 0 to 1 */
 export const heat = (t) => between(RISING, t);

@@ -22,7 +22,7 @@ export class Completion {
     input.after(this.list);
     for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-expanded", "false"], ["aria-controls", this.list.id]]) input.setAttribute(name, value);
     this.at = -1;
-    // "search" comes where a browser clears the text by itself.
+    // "search" is the event of a browser's own button that clears the text.
     for (const name of ["input", "search"]) input.addEventListener(name, () => { onText(input.value); this.propose(); });
     input.addEventListener("keydown", (event) => this.key(event));
     input.addEventListener("blur", () => this.close());
@@ -40,7 +40,7 @@ export class Completion {
     this.input.removeAttribute("aria-activedescendant");
   }
 
-  /** The text before the caret, and the word that it ends with, in which a minus is no part of the key. */
+  /** The text before the caret and its last word, without a leading minus, which is not a part of the key. */
   written() {
     const before = this.input.value.slice(0, this.input.selectionStart ?? this.input.value.length);
     const word = (/[^\s()]*$/.exec(before)?.[0] ?? "").replace(/^-/, "");
@@ -97,13 +97,13 @@ export class Completion {
   }
 }
 
-/** A value as a filter has it. @param {string} value */
+/** A value as it is written in a filter. @param {string} value */
 function quoted(value) {
   if (!/[\s()"':=<>~!]/.test(value)) return value;
   return value.includes('"') ? `'${value}'` : `"${value}"`;
 }
 
-/** What a word may become: a key, or behind a key its values.
+/** The completions of a word: keys, or after a key its values.
  * @param {string} word @param {import("./table.js").Column[]} columns @returns {{text: string, note: string}[]} */
 function proposals(word, columns) {
   const [, key, sign, start] = /^([^:=<>~!]+)(==|!=|:|=)(.*)$/.exec(word) ?? [];

@@ -1,11 +1,11 @@
-// The live stream of some runs over one connection, which is opened again where it was lost.
+// The live stream of some runs over one connection, which is reopened when it is lost.
 
-/** @typedef {Map<string, string>} Cursors by run: the place after what is known */
+/** @typedef {Map<string, string>} Cursors by run: the place after the known rows */
 /** @typedef {(name: string, data: any) => void} OnEvent */
 
-const AGAIN = 1000; // milliseconds until it is tried again
-const SILENT = 45_000; // the server says something every ten seconds
-const LONGEST = 4000; // letters of an address; what is longer goes into the body
+const AGAIN = 1000; // milliseconds until the next attempt
+const SILENT = 45_000; // milliseconds; the server sends something every ten seconds
+const LONGEST = 4000; // characters of an address; anything longer is sent in the body
 
 export class Connection {
   /**
@@ -25,8 +25,8 @@ export class Connection {
   }
 
   /**
-   * Follow these runs and no others. A run that is followed already goes on from where it is.
-   * @param {Cursors | null} cursors null to end the connection
+   * Follow these runs and no others. A run that is already followed continues from its place.
+   * @param {Cursors | null} cursors null ends the connection
    */
   follow(cursors) {
     if (!cursors) { this.close(); return; }
@@ -72,7 +72,7 @@ export class Connection {
       query.set("runs", [...this.cursors.keys()].join(","));
       query.set("cursors", [...this.cursors].filter(([, cursor]) => cursor).map(([run, cursor]) => `${run}:${cursor}`).join(","));
     }
-    const headers = { accept: "text/event-stream" }; // without it Jupyter's proxy waits for the end
+    const headers = { accept: "text/event-stream" }; // without it, the proxy of Jupyter waits for the end
     if (String(query).length < LONGEST) return fetch(`${this.address}?${query}`, { signal, headers, cache: "no-store" });
     const body = JSON.stringify({ runs: Object.fromEntries(this.cursors) });
     return fetch(this.address, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body, signal });

@@ -1,4 +1,4 @@
-// The numbers of a chart as a table: for those who do not see it, and for those who want them exact.
+// The numbers of a chart as a table, for users who cannot see it or who need exact values.
 
 import { element } from "./element.js";
 import { exact } from "./exact.js";

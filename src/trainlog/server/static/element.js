@@ -1,4 +1,4 @@
-// Elements of the page.
+// Helpers for elements of the page.
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -14,7 +14,7 @@ export function element(name, className = "", properties = {}) {
 }
 
 /**
- * A button that does something; *name* is what it is called where its text does not say so.
+ * A button with an action; *name* is its accessible name, needed if the text does not describe it.
  * @param {string} text @param {() => unknown} act @param {string} className @param {string} name @param {string} title
  */
 export function button(text, act, className = "", name = "", title = "") {
@@ -25,16 +25,16 @@ export function button(text, act, className = "", name = "", title = "") {
   return made;
 }
 
-/** A name of which the end is seen where there is no place for all. @param {string} text @param {string} title */
+/** A name that keeps its end visible if it does not fit. @param {string} text @param {string} title */
 export function nameOf(text, title = text) {
   const made = element("span", "name", { title });
   made.append(element("bdi", "", { textContent: text }));
   return made;
 }
 
-/** The nearest element around the target of an event that fits, or null.
+/** The nearest ancestor of the target of an event that matches, or null.
  * @param {Event} event @param {string} selector @returns {HTMLElement | null} */
 export const closest = (event, selector) => (event.target instanceof Element ? event.target.closest(selector) : null);
 
-/** A text that is there already is not written again: that would cost a layout. @param {Node} place @param {string} text */
+/** Set a text, unless it is unchanged, as writing costs a layout. @param {Node} place @param {string} text */
 export function say(place, text) { if (place.textContent !== text) place.textContent = text; }

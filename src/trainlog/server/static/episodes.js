@@ -1,14 +1,14 @@
-// Episodes to choose from.
+// The list of episodes to choose from.
 
 import { element } from "./element.js";
 import { duration, number } from "./format.js";
 import { get } from "./net.js";
 import { change, view } from "./view.js";
 
-// The episodes of a run: a stats row stands at the end of each.
+// The episodes of a run: each ends with a stats row.
 /**
  * @typedef {{number: number, type: string, reward: number | null, length: number | null, from: number, to: number}} Episode
- * @typedef {Record<"number" | "type" | "return" | "length", string>} Keys what they are called in this run
+ * @typedef {Record<"number" | "type" | "return" | "length", string>} Keys their names in this run
  */
 
 /** @param {string} run @param {number} total seconds @param {Keys} keys @returns {Promise<Episode[]>} */

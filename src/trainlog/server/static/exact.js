@@ -1,7 +1,7 @@
-// Numbers as the log has them: every digit.
+// Exact numbers, with every digit of the log.
 
 /**
- * JSON whose whole numbers beyond 2^53 are big integers, where the browser tells how a number was written.
+ * Parse JSON with integers beyond 2^53 as big integers, if the browser reports the source text of numbers.
  * @param {string} text
  */
 export function parseExact(text) {
@@ -20,12 +20,12 @@ export function exact(value) {
   return String(value);
 }
 
-/** As `exact`, but for fractions, of which so many digits are shown. @param {unknown} value @param {number} digits */
+/** As `exact`, but fractions are shown with this number of digits. @param {unknown} value @param {number} digits */
 export function rounded(value, digits) {
   return exact(typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(digits)) : value);
 }
 
-/** What *b* is more than *a*. @param {unknown} a @param {unknown} b @returns {string} */
+/** By how much *b* is larger than *a*. @param {unknown} a @param {unknown} b @returns {string} */
 export function difference(a, b) {
   if (Array.isArray(a) && Array.isArray(b) && a.length === b.length) return a.map((one, i) => difference(one, b[i])).join(", ");
   if (typeof a === "bigint" || typeof b === "bigint") {

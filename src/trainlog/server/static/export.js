@@ -1,11 +1,11 @@
-// What leaves a chart: figures by the server's own `trainlog plot`, the command that makes the same one, all rows as CSV.
+// Exports of a chart: figures drawn by `trainlog plot` in the server, the command for the same figure, all rows as CSV.
 
 import { element } from "./element.js";
 import { address, ask, csvAddress, listed } from "./net.js";
 
 const FIGURE = { width: 960, height: 540 };
 
-/** What a figure is made of. @typedef {{runs: {id: string, path: string}[], kind: string, keys: string[], x: string,
+/** The description of a figure. @typedef {{runs: {id: string, path: string}[], kind: string, keys: string[], x: string,
  *   range: number[] | null, smooth: string | number, log: boolean, lines: number[], normalised: boolean, isStrip: boolean,
  *   grouping: {by: string[], center: string, band: string} | null}} Figure */
 
@@ -19,7 +19,7 @@ export function figureAddress({ runs, kind, keys, x, range, smooth, log, lines, 
   });
 }
 
-/** The command, for the folder that is served. @param {Figure} figure @param {string} theme */
+/** The command that draws the figure, for the served folder. @param {Figure} figure @param {string} theme */
 export function command({ runs, kind, keys, x, range, smooth, log, lines, normalised, isStrip, grouping }, theme) {
   const parts = ["trainlog", "plot", ...runs.map(({ path }) => quoted(path.startsWith("-") ? `./${path}` : path))];
   for (const key of keys) parts.push("-y", quoted(kind === "stats" && !/[:[*?]/.test(key) ? key : `${kind}:${key}`));
@@ -48,13 +48,13 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-/** Whether this browser lets a page write to the clipboard: not over plain HTTP from another machine. */
+/** Whether this browser lets the page write to the clipboard, which needs HTTPS or the same machine. */
 export const canCopy = () => Boolean(navigator.clipboard?.write);
 
 /** @param {string} place of a PNG */
 export const copyPicture = (place) => navigator.clipboard.write([new ClipboardItem({ "image/png": fetched(place) })]);
 
-/** All rows of several runs in one table, the run's path before each. A run that lacks a key has an empty cell.
+/** All rows of several runs in one table, each row after the path of its run. A run that lacks a key has empty cells.
  * @param {{path: string, id: string, keys: string[]}[]} runs @param {any} parameters of the rows
  * @returns {Promise<Blob>} */
 export async function csvOfRuns(runs, parameters) {
@@ -72,7 +72,7 @@ export async function csvOfRuns(runs, parameters) {
   return new Blob(pieces, { type: "text/csv" });
 }
 
-/** The cells of a CSV text as they are written, quotes included. @param {string} text @returns {string[][]} */
+/** The cells of a CSV text as they are written, including quotes. @param {string} text @returns {string[][]} */
 function recordsOf(text) {
   const records = [];
   let record = [];
@@ -88,6 +88,6 @@ function recordsOf(text) {
 
 /** @param {string} text */
 const cell = (text) => {
-  const harmless = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text; // spreadsheets take it for a formula
+  const harmless = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text; // a spreadsheet would run it as a formula
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 };

@@ -1,17 +1,17 @@
-// Numbers, sizes and times for people; ticks for axes.
+// Numbers, sizes and times as readable text; ticks for axes.
 
 import { exact } from "./exact.js";
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 /** @type {Map<number, Intl.NumberFormat>} */
-const formats = new Map(); // to make one takes longer than to use it a hundred times
+const formats = new Map(); // creating one takes longer than using it a hundred times
 function significant(/** @type {number} */ value, /** @type {number} */ digits) {
   let format = formats.get(digits);
   if (!format) formats.set(digits, (format = new Intl.NumberFormat("en-US", { maximumSignificantDigits: digits })));
   return format.format(value);
 }
 
-/** A number as text: whole ones whole, with separators, as far as a float tells them apart.
+/** A number as text; integers are shown in full, with separators, as far as a float can distinguish them.
  * @param {any} value */
 export function number(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
@@ -38,7 +38,7 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
-/** How long ago that was. @param {number} seconds since 1970 */
+/** How long ago a time was. @param {number} seconds since 1970 */
 export function ago(seconds) {
   const past = Date.now() / 1000 - seconds;
   if (past < 60) return "just now";
@@ -56,7 +56,7 @@ export function size(bytes) {
   return `${bytes.toFixed(1)} GB`;
 }
 
-/** Round places from low to high, about `count` of them.
+/** About `count` round numbers from low to high.
  * @param {number} low @param {number} high @param {number} count @returns {number[]} */
 export function ticks(low, high, count) {
   const span = high - low;
@@ -71,7 +71,7 @@ export function ticks(low, high, count) {
   /** @type {number[]} */
   const found = [];
   for (let n = 0; n <= most; n++) {
-    const value = (first + n) * step; // beyond 2^53 the next one may be the same number
+    const value = (first + n) * step; // beyond 2^53, the next one can be the same number
     if (value !== found.at(-1)) found.push(value);
   }
   return found.length ? found : [low, high];
@@ -92,7 +92,7 @@ export function logTicks(low, high) {
   return found;
 }
 
-/** Labels of ticks, with as many digits as tell them apart.
+/** Labels of ticks, with enough digits to distinguish them.
  * @param {number[]} values @returns {string[]} */
 export function labels(values) {
   const largest = Math.max(...values.map(Math.abs), 0);
@@ -111,7 +111,7 @@ export function labels(values) {
   return values.map((value) => (Math.abs(value) < step * 1e-6 ? 0 : value).toFixed(digits));
 }
 
-/** Labels of ticks, and what is to be added to each where the numbers differ in their last digits only.
+/** Labels of ticks, and an offset to add to each if the numbers differ only in their last digits.
  * @param {number[]} values @returns {{texts: string[], offset: string}} */
 export function axisLabels(values) {
   const texts = labels(values);
@@ -124,7 +124,7 @@ export function axisLabels(values) {
   return { texts: rest.map((text) => (text.startsWith("-") ? text : `+${text}`)), offset: exact(base) };
 }
 
-/** Nested maps as one, whose keys have slashes. @param {Record<string, any>} value @returns {Record<string, any>} */
+/** Flatten nested maps; the keys are joined with slashes. @param {Record<string, any>} value @returns {Record<string, any>} */
 export function flat(value, before = "", found = Object.create(null)) {
   for (const [key, one] of Object.entries(value ?? {})) {
     if (one && typeof one === "object" && !Array.isArray(one) && Object.keys(one).length) flat(one, `${before}${key}/`, found);

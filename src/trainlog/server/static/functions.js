@@ -1,4 +1,4 @@
-// Learned functions as heat maps: over the variables that they are of, all samples on one scale.
+// Learned functions as heat maps over their variables, with all samples on one scale.
 
 import { diverging, heat } from "./colors.js";
 import { element } from "./element.js";
@@ -59,7 +59,7 @@ class FunctionFigure {
       return one;
     };
     this.sample = slider("Sample");
-    this.minus = slider("Sample that is taken away");
+    this.minus = slider("Sample to subtract");
     this.slice = slider("Slice");
     this.differs = element("input", "", { type: "checkbox" });
     this.differs.addEventListener("change", () => this.load());
@@ -100,7 +100,7 @@ class FunctionFigure {
     }).observe(this.element);
   }
 
-  /** The ends of an axis, and its name between them. @param {Axis | undefined} axis @param {number | undefined} count */
+  /** The ends of an axis, with its name between them. @param {Axis | undefined} axis @param {number | undefined} count */
   limits(axis, count) {
     const low = axis && axis.low !== null && axis.high !== null ? number(axis.low) : "0";
     const high = axis && axis.low !== null && axis.high !== null ? number(axis.high) : String((count ?? 1) - 1);
@@ -108,7 +108,7 @@ class FunctionFigure {
     return [low, name, high].map((text) => element("span", "", { textContent: text, title: text }));
   }
 
-  /** Take samples that were logged since; where the last one was shown, show the new last one. @param {Known} known */
+  /** Add newly logged samples; if the last one was shown, show the new last one. @param {Known} known */
   update(known, first = false) {
     const last = known.samples.row.length - 1;
     const wasLast = first || Number(this.sample.value) === Number(this.sample.max);
@@ -163,7 +163,7 @@ class FunctionFigure {
     }
   }
 
-  // One scale for all samples, around zero where there are values on both sides of it; of differences one that holds
+  // One scale for all samples, symmetric around zero if values have both signs; for differences, one that covers
   // every difference that there can be.
   scale() {
     const [low, high] = this.known.range ?? [0, 1];
@@ -204,7 +204,7 @@ class FunctionFigure {
     this.readCell(this.cell ? [x + by[0], y + by[1]] : [x, y]);
   }
 
-  /** Say what a cell is. @param {[number, number] | null} cell */
+  /** Read out a cell. @param {[number, number] | null} cell */
   readCell(cell) {
     this.cell = null;
     if (!cell || !this.grid?.length) { this.read.textContent = ""; return; }
@@ -228,7 +228,7 @@ function minus(grid, taken) {
 }
 
 /**
- * The value of a variable at one of the places along it, which are even over its declared range.
+ * The value of a variable at one of the samples along it, which are evenly spaced over its declared range.
  * @param {Axis | undefined} axis @param {number} i @param {number} count
  */
 function at(axis, i, count) {

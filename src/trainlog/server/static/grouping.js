@@ -1,4 +1,4 @@
-// Groups of runs: one curve for the runs that have some keys alike, by the server's statistics.
+// Groups of runs: one curve for all runs that share the values of some keys, with the statistics of the server.
 
 import { Batches, get, messageOf } from "./net.js";
 import { view } from "./view.js";
@@ -11,7 +11,7 @@ export class Grouping {
     this.nameOf = nameOf;
     /** @type {Group[]} */
     this.groups = [];
-    /** @type {string[]} the keys that the runs of a group have alike */
+    /** @type {string[]} the keys whose values the runs of a group share */
     this.by = [];
     this.problem = "";
     this.curves = new Batches((parameters) => get("groups", parameters));
@@ -21,7 +21,7 @@ export class Grouping {
 
   parameters() { return { runs: view.runs.map(({ id }) => id).join(","), by: view.group, center: view.center, band: view.band }; }
 
-  /** Which groups the runs that are shown make. */
+  /** Find the groups of the shown runs. */
   async load() {
     this.problem = "";
     if (!this.isOn) { this.groups = []; return; }
@@ -35,13 +35,13 @@ export class Grouping {
     }
   }
 
-  /** The group that a run is in. @param {string} run */
+  /** The group of a run. @param {string} run */
   ofRun(run) { return this.groups.find(({ members }) => members.includes(run)); }
 
   /** @param {string} id */
   find(id) { return this.groups.find((one) => one.id === id); }
 
-  /** The curve of a group as a card takes that of a run.
+  /** The curve of a group, in the form of the curve of a run.
    * @param {string} id @param {string} key @param {import("./net.js").Parameters} parameters */
   async curve(id, key, { kind, x, smooth, where }) {
     const found = await this.ask(id, key, { kind, x, smooth, where });
@@ -49,7 +49,7 @@ export class Grouping {
     return { rows: one?.x.length ?? 0, progress: 1, cursor: "", damage: [], curve: one ? this.asCurve(one, found) : null };
   }
 
-  /** The run of a group whose curve is nearest to a value, at a place of the axis.
+  /** The run of a group whose curve is nearest to a value at a place on the axis.
    * @param {string} id @param {string} key @param {number} at @param {number} value @param {import("./net.js").Parameters} parameters */
   async nearest(id, key, at, value, parameters) {
     const found = await this.ask(id, key, { ...parameters, at });
@@ -60,7 +60,7 @@ export class Grouping {
     return Number.isFinite(far[place]) ? /** @type {string} */ (found.members[place]) : null;
   }
 
-  /** What the server says of a group. @param {string} id @param {string} key @param {import("./net.js").Parameters} parameters */
+  /** The answer of the server for a group. @param {string} id @param {string} key @param {import("./net.js").Parameters} parameters */
   async ask(id, key, parameters) {
     const members = this.find(id)?.members.join();
     const { groups } = await this.curves.ask({ ...this.parameters(), ...parameters }, key);

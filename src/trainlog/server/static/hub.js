@@ -1,8 +1,8 @@
-// What linked charts share: the range, the pointer, the moment; and one drawing of each per frame of the screen.
+// What linked charts share: the range, the pointer, the moment; and at most one drawing of each per frame of the screen.
 
-const BUDGET = 12; // milliseconds of a frame
-const SELDOM = 250; // milliseconds between two drawings that do not fit in it
-const STILL = 250; // milliseconds after which the range does not move any more
+const BUDGET = 12; // milliseconds per frame
+const SELDOM = 250; // milliseconds between drawings that do not fit into it
+const STILL = 250; // milliseconds without change after which the range counts as still
 
 /** @typedef {import("./card.js").Card} Card @typedef {import("./chart.js").Chart} Chart */
 
@@ -18,7 +18,7 @@ export class Hub {
     /** @type {number | null} */
     this.momentX = null;
     /** @type {Set<Card>} */
-    this.cards = new Set(); // those that are on the screen
+    this.cards = new Set(); // the cards on the screen
     /** @type {Set<Card>} */
     this.dirty = new Set();
     this.frame = this.still = 0;
@@ -28,15 +28,15 @@ export class Hub {
     this.isPointed = false;
     this.dearAt = 0;
     /** @type {Chart | null} */
-    this.hovered = null; // the chart under the pointer, or that the keys are in
-    /** What is read out to those who hear the page. @type {(text: string) => void} */
+    this.hovered = null; // the chart under the pointer, or with the keyboard focus
+    /** Reads a text out to users of a screen reader. @type {(text: string) => void} */
     this.say = () => {};
   }
 
-  /** Whether the reader is moving the range. */
+  /** Whether the user is moving the range. */
   get isMoving() { return performance.now() - this.zoomedAt < STILL; }
 
-  /** The range of all charts together, so that they stand under each other. @returns {[number, number] | null} */
+  /** The common range of all charts, so that they are aligned. @returns {[number, number] | null} */
   extent() {
     if (this.range) return this.range;
     let low = Infinity, high = -Infinity;
@@ -73,7 +73,7 @@ export class Hub {
     this.repoint();
   }
 
-  /** What lies over the charts changed, not the charts. */
+  /** Redraw what is above the charts, not the charts themselves. */
   repoint() {
     this.isPointed = true;
     this.frame ||= requestAnimationFrame(() => this.drawNow());
@@ -85,7 +85,7 @@ export class Hub {
     this.frame ||= requestAnimationFrame(() => this.drawNow());
   }
 
-  /** New data may have changed the common range: all must follow. @param {Card} card */
+  /** New data can change the common range; then all charts are redrawn. @param {Card} card */
   changed(card) {
     const old = this.range;
     this.range = null;
@@ -94,7 +94,7 @@ export class Hub {
     this.redraw(same || this.zoom ? card : null);
   }
 
-  /** The chart under the pointer first; what would take too long waits for the next frame. */
+  /** Draw the chart under the pointer first; what would take too long waits for the next frame. */
   drawNow() {
     this.frame = 0;
     const began = performance.now();

@@ -1,22 +1,22 @@
-// The keys of the page, and the help that lists them.
+// The keyboard shortcuts of the page, and the help that lists them.
 
 import { closest, element } from "./element.js";
 
-/** @typedef {Record<string, [string, () => void]>} Keys what each does, in words and in fact */
+/** @typedef {Record<string, [string, () => void]>} Keys for each key, a description and the action */
 
-/** What the charts, the lists and the moment listen to themselves. @type {Record<string, Record<string, string>>} */
+/** The keys that the charts, the lists and the moment handle themselves. @type {Record<string, Record<string, string>>} */
 const ELSEWHERE = {
   "On a chart": {
-    "← →": "move along the curve, and read it out", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
+    "← →": "move along the curve and read it out", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
     drag: "zoom into a range", "Shift drag": "move the range", "double click": "show the whole range",
-    click: "open the moment; of an episode its steps; of a group its nearest run", "Shift or Ctrl wheel": "zoom around the pointer",
+    click: "open the moment; on an episode, its steps; on a group, its nearest run", "Shift or Ctrl wheel": "zoom around the pointer",
   },
   "In the list and the table": {
-    "↑ ↓": "go from run to run", "PageUp PageDown": "go twenty runs further", "Home End": "to the first, to the last", space: "show it beside the others, or no longer", "Shift space": "show all up to it",
+    "↑ ↓": "go from run to run", "PageUp PageDown": "go by twenty runs", "Home End": "go to the first or last run", space: "show it with the others, or remove it", "Shift space": "show all up to it",
     Enter: "show it alone", e: "its name, tags and note (in the table)", "Alt ← →": "move a column (on its title)",
-    "Ctrl click": "show it beside the others", "Shift click": "show all up to it",
+    "Ctrl click": "show it with the others", "Shift click": "show all up to it",
   },
-  "In a search": { "↑ ↓": "go through the proposals", "Enter Tab": "take one", Escape: "clear it" },
+  "In a search": { "↑ ↓": "go through the suggestions", "Enter Tab": "take one", Escape: "clear it" },
   "On a learned function": { "← → ↑ ↓": "read its values" },
 };
 
@@ -26,7 +26,7 @@ export function listen(help, keys) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const inside = closest(event, "input, select, textarea, button, summary");
     const field = inside instanceof HTMLInputElement ? inside : null;
-    if (event.key === "Escape" && field?.type === "search" && field.value) { // text and filter go together
+    if (event.key === "Escape" && field?.type === "search" && field.value) { // the text is the filter
       event.preventDefault();
       field.value = "";
       field.dispatchEvent(new Event("input"));

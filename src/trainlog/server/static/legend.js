@@ -1,8 +1,8 @@
-// The legend of a chart: at most two lines, whose height no value changes. Of more entries the rest is a click away.
+// The legend of a chart: at most two lines, with a height that does not depend on values. Further entries are a click away.
 
 import { button, element, nameOf, say } from "./element.js";
 
-const MOST_WITH_VALUES = 8; // runs; of more, the values are at the pointer
+const MOST_WITH_VALUES = 8; // runs; with more, the values are only shown at the pointer
 const MOST_TEXTS = 12;
 
 /** @typedef {import("./series.js").Series} Series */
@@ -12,7 +12,7 @@ export class Legend {
   constructor(spec) {
     this.spec = spec;
     this.element = element("div", "legend");
-    this.list = element("div", "all", { hidden: true, tabIndex: -1 }); // beside the legend, which shows no more than two lines
+    this.list = element("div", "all", { hidden: true, tabIndex: -1 }); // opens next to the legend, which shows at most two lines
     /** @type {HTMLElement[]} */
     this.values = [];
     this.hasValues = true;
@@ -28,7 +28,7 @@ export class Legend {
     }
   }
 
-  /** @param {Series[]} series @param {number} keys how many keys the chart has */
+  /** @param {Series[]} series @param {number} keys the number of keys of the chart */
   fill(series, keys, withValues = true) {
     const texts = this.spec.strip ? textsOf(series) : [];
     const signature = JSON.stringify([series.map((one) => [one.name, one.label, one.color, one.n, one.run]), texts, keys, this.element.clientWidth, withValues]);
@@ -36,7 +36,7 @@ export class Legend {
     if (withValues) this.signature = signature;
     this.values = [];
     /** @type {Map<string | undefined, {one: Series, values: HTMLElement[]}>} */
-    const entries = new Map(); // one for a run, however many curves
+    const entries = new Map(); // one per run, regardless of the number of curves
     for (const one of series) {
       const id = one.name ? one.run : `${one.run} ${one.key} ${one.label}`;
       const value = element("b");
@@ -71,14 +71,14 @@ export class Legend {
     this.element.replaceChildren(...parts);
     this.list.hidden = true;
     const fits = this.shorten(parts);
-    if (!fits && hasValues && series.some((one) => one.name)) this.fill(series, keys, false); // names before values
+    if (!fits && hasValues && series.some((one) => one.name)) this.fill(series, keys, false); // names have priority over values
   }
 
-  /** Leave two lines, and a button for what has no place in them; true when all has.
+  /** Keep two lines, and add a button for entries that do not fit; true if all fit.
    * @param {HTMLElement[]} parts @returns {boolean} */
   shorten(parts) {
     const first = parts[0];
-    if (!first?.offsetParent) { this.signature = ""; return true; } // not on the screen: measured when it is
+    if (!first?.offsetParent) { this.signature = ""; return true; } // not on the screen; measured when it is
     const fits = (/** @type {HTMLElement} */ part) => part.offsetTop < first.offsetTop + 1.5 * first.offsetHeight;
     let kept = parts.findIndex((part) => !fits(part));
     if (kept < 0) return true;
@@ -105,7 +105,7 @@ export class Legend {
   }
 }
 
-/** Which texts the strips have, and their colours. @param {Series[]} series @returns {[string, string][]} */
+/** The texts of the strips, and their colours. @param {Series[]} series @returns {[string, string][]} */
 function textsOf(series) {
   const shown = new Map();
   for (const { strip } of series) {

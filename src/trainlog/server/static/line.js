@@ -1,4 +1,4 @@
-// One key of one run in a chart: what was loaded of it, and what the live stream added.
+// One key of one run in a chart: the loaded curve, and the rows that the live stream added.
 
 import { named, ofRun, ofText } from "./colors.js";
 
@@ -7,7 +7,7 @@ import { named, ofRun, ofText } from "./colors.js";
 /** @typedef {{key: string, label: string, color?: string, where?: string}} One a key of a chart */
 /** @typedef {{run: import("./card.js").Drawn, one: One, place: number}} Wanted */
 
-const PLACES = new Map(); // of texts, by which each has one colour in all runs
+const PLACES = new Map(); // numbers of texts, so that each has the same colour in all runs
 
 /** @param {string} text */
 function colorOf(text) {
@@ -17,7 +17,7 @@ function colorOf(text) {
 
 export class Line {
   /** @param {Wanted} wanted @param {any} answer of the server @param {boolean} several runs
-   * @param {import("./card.js").Spec} spec @param {number} keys how many the chart has */
+   * @param {import("./card.js").Spec} spec @param {number} keys the number of keys of the chart */
   constructor({ run, one, place }, answer, several, spec, keys) {
     this.run = run;
     this.one = one;
@@ -30,15 +30,15 @@ export class Line {
     this.rows = answer.rows;
     this.damage = answer.damage ?? [];
     this.thinned = this.curve?.thinned ?? false;
-    this.below = 0; // values under the floor, which say that there is nothing to measure
-    this.again = false; // what the stream brought has to be asked of the server
+    this.below = 0; // values under the floor, which mean that there is nothing to measure
+    this.again = false; // rows from the stream must be requested from the server
     if (spec.floor !== undefined && this.curve?.y) this.cutBelow(spec.floor);
     this.loaded = this.curve?.x.length ?? 0;
   }
 
   get color() { return this.several || !this.one.color ? ofRun(this.run.slot) : named(this.one.color); }
 
-  /** A smoothed value stands among values, so that the smoothed curve is cut where they are. @param {number} floor */
+  /** Cut the smoothed curve where the values are cut. @param {number} floor */
   cutBelow(floor) {
     const { x, y, at, breaks } = this.curve;
     /** @type {number[]} */
@@ -52,7 +52,7 @@ export class Line {
     this.curve = { ...this.curve, x: kept.map((i) => x[i]), y: kept.map((i) => y[i]), at: places, breaks: now, smooth: null };
   }
 
-  /** Add the rows of a message; false when the curve has to be loaded again.
+  /** Add the rows of a message; false if the curve must be loaded again.
    * @param {import("./net.js").Rows} message @param {import("./card.js").Page} page @param {number[] | null} zoom */
   append(message, page, zoom) {
     if (message.to <= this.rows) return true;
@@ -60,7 +60,7 @@ export class Line {
     const axis = page.axis();
     const axes = page.info(this.run.id)?.kinds[message.kind]?.axes ?? {};
     const own = axis === "time" ? { key: null } : axes[axis];
-    if (!own || own.key === "") return false; // the server knows where rows are on such an axis
+    if (!own || own.key === "") return false; // only the server knows the places of rows on such an axis
     const columnOf = (/** @type {string} */ key) => (Object.hasOwn(message.columns, key) ? message.columns[key] : []);
     const values = columnOf(this.one.key);
     const [whereKey, whereText] = this.one.where ? this.one.where.split(":") : [];
@@ -71,7 +71,7 @@ export class Line {
       if (!Number.isFinite(x) || (zoom && x > zoom[1]) || (whereKey && columnOf(whereKey)[i] !== whereText)) continue;
       if (this.curve.texts) {
         if (typeof value === "string") this.appendText(x, value);
-        else if (values.length) this.again = true; // nothing, or a number: the server knows whether it is a curve by now
+        else if (values.length) this.again = true; // no value or a number: only the server knows whether it is a curve now
       }
       else if (typeof value === "number") {
         if (value < (this.spec.floor ?? -Infinity)) { this.below++; continue; }
@@ -81,7 +81,7 @@ export class Line {
           const place = axes[name];
           places.push(name === "time" ? message.time[i] : place?.key ? (columnOf(place.key)[i] ?? NaN) * place.factor : NaN);
         }
-      } else if (values.length) this.again = true; // a NaN, or nothing: the server knows
+      } else if (values.length) this.again = true; // a NaN or no value: only the server knows
     }
     this.rows = message.to;
     return this.curve.x.length <= Math.max(3 * this.loaded, 6000);

@@ -1,4 +1,4 @@
-// The page: everything meets here.
+// The main module of the page, which connects all others.
 
 import { drawAbout } from "./about.js";
 import { Board } from "./board.js";
@@ -22,11 +22,11 @@ import { BANDS, CENTERS, change, smoothOf, view, watch } from "./view.js";
 
 /** @param {string} id @returns {any} an element of the page */
 const $ = (id) => document.getElementById(id);
-const MOST_FOLLOWED = 32; // runs that lie still, in the stream
-const GROUPS_AGAIN = 1000; // milliseconds, at least, between two looks at groups that grow
+const MOST_FOLLOWED = 32; // runs in the stream that do not grow
+const GROUPS_AGAIN = 1000; // minimum milliseconds between requests for growing groups
 /** @type {import("./about.js").Page["state"]} */
 const aboutState = { parts: {} };
-let opened = false; // a run was: whoever closes the last one does not want another
+let opened = false; // whether a run was opened; a user who closes the last one does not want another
 
 // --- look ---
 
@@ -49,11 +49,11 @@ function repaint() {
   functions.draw();
 }
 
-// --- what cards and panels ask for ---
+// --- what cards and panels need ---
 
 /** What the charts draw: the runs, or groups of them. @returns {Drawn[]} */
 const drawn = () => (grouping.isOn ? grouping.groups.filter(({ members }) => shown.infos.has(members[0])) : shown.all());
-/** Of a group the first run speaks. @param {string} id */
+/** A group is described by its first run. @param {string} id */
 const infoOf = (id) => shown.infos.get(grouping.find(id)?.members[0] ?? id);
 
 function axis() {
@@ -78,7 +78,7 @@ const page = {
 /** @type {Page} */
 const variables = { ...page, events: () => [], span: () => episodes.span() };
 
-/** Show in the charts where the moment is. @param {{id: string} | null} run @param {{x: number | null, time: number, step: any} | null} place x on their axis */
+/** Mark the moment in the charts. @param {{id: string} | null} run @param {{x: number | null, time: number, step: any} | null} place x on their axis */
 function mark(run, place = null) {
   hub.setMoment(place?.x ?? null);
   const span = episodes.span();
@@ -111,7 +111,7 @@ const reloadAll = () => board.each((card) => card.refresh());
 
 // --- the click ---
 
-/** A click on a chart: the creature's frame that is nearest on the axis, of the run whose curve is nearest.
+/** A click on a chart opens the creature's frame that is nearest on the axis, in the run with the nearest curve.
  * @param {number} x @param {Chart} chart */
 async function openMoment(x, chart) {
   const { picked } = chart;
@@ -123,7 +123,7 @@ async function openMoment(x, chart) {
   else await moment.open(run, { x: axis(), at: x, nearest: 1, span: span ? `${span.from}:${span.to}` : null });
 }
 
-/** The run of the group at the pointer whose curve is nearest to it. @param {number} x @param {Chart} chart @returns {Promise<Drawn | null>} */
+/** The run with the curve nearest to the pointer, in the group there. @param {number} x @param {Chart} chart @returns {Promise<Drawn | null>} */
 async function memberAt(x, { picked, options }) {
   const group = grouping.find(picked?.series.run ?? ""), key = picked?.series.key;
   if (!picked || !group || key === undefined) return null;
@@ -137,7 +137,7 @@ async function memberAt(x, { picked, options }) {
   return { id, slot: group.slot, name: shown.nameOf(id) };
 }
 
-/** A point of a curve of episodes stands for one of them: its steps are shown, and the frame that it ended with.
+/** A point of a curve of episodes represents one of them: show its steps, and its last frame.
  * @param {Drawn} run @param {number} at */
 async function openEpisode(run, at) {
   const frame = await get(`runs/${run.id}/frame`, { kind: "stats", x: axis(), at, nearest: 1 }).catch(() => null);
@@ -158,7 +158,7 @@ const loadRuns = later(50, async () => {
     opened ||= view.runs.length > 0;
     const there = runs.places.flatMap((id) => { const run = runs.get(id ?? ""); return run && !run.error ? [run] : []; });
     const first = there.find((run) => run.live) ?? there[0];
-    const isBack = [...shown.troubles.keys()].some((id) => runs.get(id) && !runs.get(id)?.error); // after it was gone, or damaged
+    const isBack = [...shown.troubles.keys()].some((id) => runs.get(id) && !runs.get(id)?.error); // after it was missing or damaged
     if (!opened && first) change({ runs: [{ id: first.id, slot: 0 }] });
     else if (isFirst || isBack) await showRuns();
     else if (view.runs.length) stateChanged();
@@ -169,11 +169,11 @@ const loadRuns = later(50, async () => {
   } catch (error) {
     const isTokenMissing = error instanceof ApiError && error.status === 401;
     setLink(isTokenMissing ? "token needed" : "no server", "bad");
-    if (isTokenMissing) empty("This server demands its token", "Open the address that `trainlog serve` printed; it has the token in it.");
+    if (isTokenMissing) empty("This server requires its token", "Open the address that `trainlog serve` printed; it contains the token.");
     else if (!runs.listed) setTimeout(loadRuns, 2000);
   }
 });
-const soonRuns = later(400, () => loadRuns()); // of many changes a second, as a sweep has them
+const soonRuns = later(400, () => loadRuns()); // there can be many changes per second in a sweep
 
 async function showRuns() {
   await grouping.load();
@@ -208,7 +208,7 @@ function build() {
 }
 
 function follow() {
-  if (shown.loading) return; // the stream is opened when all runs are known
+  if (shown.loading) return; // the stream is opened once all runs are known
   const cursors = new Map();
   const isOpen = (/** @type {string} */ id) => ["running", "stalled"].includes(runs.get(id)?.state ?? "");
   for (const [id, info] of shown.infos) {
@@ -250,7 +250,7 @@ function about() {
   });
 }
 
-/** What the list tells of the runs changed: how each is, and what a group is made of. */
+/** The list of runs has changed: update their states, and the members of groups. */
 function stateChanged() {
   about();
   follow();
@@ -258,8 +258,8 @@ function stateChanged() {
   if (grouping.isOn && groupsOf !== now) groupsAgain();
 }
 
-// Groups are asked for again while their runs grow: as often as the server takes no more than a fifth of the time for it.
-let groupsOf = ""; // how large the runs were
+// Groups are requested again while their runs grow, so often that the server spends at most a fifth of the time on it.
+let groupsOf = ""; // the sizes of the runs at that time
 let groupsTook = 0;
 const membersNow = () => JSON.stringify(view.runs.map(({ id }) => [runs.get(id)?.size, runs.get(id)?.state]));
 const groupsAgain = later(() => Math.max(GROUPS_AGAIN, 4 * groupsTook), async () => {
@@ -270,12 +270,12 @@ const groupsAgain = later(() => Math.max(GROUPS_AGAIN, 4 * groupsTook), async ()
   groupsTook = performance.now() - began;
 });
 
-/** Where there is no chart, in words. */
+/** Explain why there is no chart. */
 function sayWhyBlank() {
   $("empty")?.remove();
   if (!board.isBlank) return;
-  if (view.q.trim()) empty("No metric fits", `No metric of what is shown has “${view.q.trim()}” in its name. Escape clears the search.`);
-  else empty("No metrics yet", "What is shown has logged no metrics that can be drawn. Charts appear as soon as it does.");
+  if (view.q.trim()) empty("No metric matches", `None of the shown metrics has “${view.q.trim()}” in its name. Escape clears the search.`);
+  else empty("No metrics yet", "The shown runs have not logged any metrics that can be drawn. Charts appear as soon as they do.");
 }
 
 /** @param {string} title @param {string} text */
@@ -288,7 +288,7 @@ function empty(title, text, code = "") {
 }
 
 function beginning() {
-  empty("No logs here yet", "This page finds them by itself as soon as there is one. Record one from your training loop, or run `trainlog demo` in the served folder:",
+  empty("No logs here yet", "They appear here automatically. Record one from your training loop, or run `trainlog demo` in the served folder:",
     'import trainlog\n\nwith trainlog.TrainingRecorder("runs/first.flog", "go2", "walk") as log:\n    for step in range(1000):\n        log.record_stats_frame(None, {"step": step, "reward": 0.1 * step})');
 }
 
@@ -298,7 +298,7 @@ function setLink(text, tone) {
   $("link").className = `pill ${tone || (text === "connected" ? "live" : "")}`;
 }
 
-/** What can be chosen, by value; a value that is not among them, as an address may have it, is added.
+/** Fill a select with options by value; an unknown value, which an address can have, is added.
  * @param {string} id @param {Record<string, string>} known @param {string} value */
 function choices(id, known, value) {
   const options = Object.entries(Object.hasOwn(known, value) ? known : { ...known, [value]: value });
@@ -318,16 +318,16 @@ function drawAxes() {
   drawGrouping();
 }
 
-/** Keys by which runs may be one group: those in which they differ. */
+/** Offer the keys for groups: those in which the runs differ. */
 function drawGrouping() {
   const keys = table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => [listed([name]), name]);
-  choices("group", { "": "none", "*": "all but the seed", ...Object.fromEntries(keys) }, view.group);
+  choices("group", { "": "none", "*": "all except the seed", ...Object.fromEntries(keys) }, view.group);
   choices("center", CENTERS, view.center);
   choices("band", BANDS, view.band);
   $("center").hidden = $("band").hidden = !view.group;
 }
 
-/** The table takes the place of the charts, with the same box for the filter. */
+/** Show the table instead of the charts, or the reverse; both use the same box for the filter. */
 function showTable() {
   document.body.classList.toggle("in-table", view.table);
   $("to-table").setAttribute("aria-pressed", String(view.table));
@@ -360,7 +360,7 @@ function onEvent(name, data) {
   }
   if (name === "cursor") moment.grown();
   if (name === "reset") beginAgain();
-  if (name === "gone") { shown.fail(data.run, data.reason ?? "The file is not there any more."); build(); }
+  if (name === "gone") { shown.fail(data.run, data.reason ?? "The file is gone."); build(); }
 }
 
 // --- tools and keys ---
@@ -412,18 +412,18 @@ function showSide(open) {
 listen($("keys"), {
   "/": ["find a metric", () => $("find").focus()],
   r: ["find a run", () => { showSide(true); $("filter").focus(); }],
-  v: ["the runs as a table, or the charts", () => change({ table: !view.table })],
+  v: ["switch between table and charts", () => change({ table: !view.table })],
   g: ["group runs", () => { showSide(true); $("group").focus(); }],
   l: ["logarithmic y", () => change({ log: !view.log })],
   "[": ["less smoothing", () => smoother(-1)],
   "]": ["more smoothing", () => smoother(1)],
   0: ["show the whole range", () => hub.setZoom(null)],
-  " ": ["play the moment, or pause", () => moment.isOpen && moment.toggle()],
-  ",": ["the frame before", () => moment.isOpen && moment.step(-1)],
-  ".": ["the frame after", () => moment.isOpen && moment.step(1)],
+  " ": ["play or pause the moment", () => moment.isOpen && moment.toggle()],
+  ",": ["previous frame", () => moment.isOpen && moment.step(-1)],
+  ".": ["next frame", () => moment.isOpen && moment.step(1)],
   t: ["light or dark", toggleTheme],
   "?": ["these keys", () => $("keys").showModal()],
-  Escape: ["close a menu, or the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
+  Escape: ["close a menu or the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
 });
 
 $("axis").addEventListener("change", () => change({ x: $("axis").value }));
@@ -431,7 +431,7 @@ $("smooth").addEventListener("change", () => change({ smooth: smoothOf($("smooth
 $("log").addEventListener("click", () => change({ log: !view.log }));
 $("unzoom").addEventListener("click", () => hub.setZoom(null));
 $("find").value = view.q;
-// "search" comes where the browser clears the text by itself.
+// "search" is the event of the browser's own button that clears the text.
 for (const name of ["input", "search"]) $("find").addEventListener(name, () => change({ q: $("find").value }));
 $("filter").value = view.filter;
 new Completion($("filter"), () => table.all, (text) => { if (text !== view.filter) runs.setFilter(text); });
@@ -454,13 +454,13 @@ document.addEventListener("pointerdown", (event) => {
 
 new ResizeObserver(() => { hub.redraw(); inner.redraw(); }).observe($("board"));
 
-/** One call when there was none for a while. @param {number} wait milliseconds @param {() => void} act */
+/** Call *act* after *wait* without further calls. @param {number} wait milliseconds @param {() => void} act */
 function settled(wait, act) {
   let timer = 0;
   return () => { clearTimeout(timer); timer = setTimeout(act, wait); };
 }
 
-/** At most one call in a while; the last one counts. @param {number | (() => number)} wait milliseconds @param {() => void} act */
+/** Call *act* at most once per *wait*; the last call counts. @param {number | (() => number)} wait milliseconds @param {() => void} act */
 function later(wait, act) {
   let timer = 0;
   return () => { timer ||= setTimeout(() => { timer = 0; act(); }, typeof wait === "number" ? wait : wait()); };

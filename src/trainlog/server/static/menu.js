@@ -1,15 +1,15 @@
-// The menu of a chart: what leaves it, and what the reader may change of it.
+// The menu of a chart: exports, and what the user can change.
 
 import { button, element } from "./element.js";
 import { canCopy, command, copyPicture, csvOfRuns, fetched, figureAddress, save } from "./export.js";
 import { csvAddress, listed, messageOf } from "./net.js";
 import { ofCard, view } from "./view.js";
 
-const MOST_KEYS = 500; // that the field proposes
+const MOST_KEYS = 500; // suggestions of the field
 
 /** @typedef {import("./card.js").Card} Card */
 
-/** An entry of the menu; what goes wrong is said beside the title. @param {Card} card @param {string} text @param {() => any} act */
+/** An entry of the menu; errors are shown next to the title. @param {Card} card @param {string} text @param {() => any} act */
 const entry = (card, text, act) => button(text, async () => {
   card.more.open = false;
   card.complain("");
@@ -49,7 +49,7 @@ function exportsOf(card) {
   const name = `${card.spec.title}`.replace(/[^\w.-]+/g, "-");
   if (!figure.runs.length) return [];
   const tables = tablesOf(card, figure.runs, name);
-  if (figure.grouping && figure.grouping.by.length > 1) return [element("p", "dim", { textContent: "A figure has groups by one key only." }), ...tables];
+  if (figure.grouping && figure.grouping.by.length > 1) return [element("p", "dim", { textContent: "A figure can group by only one key." }), ...tables];
   const address = (/** @type {string} */ format) => figureAddress(figure, format, card.theme);
   const items = [
     entry(card, "PNG picture", async () => save(await fetched(address("png")), `${name}.png`)),
@@ -66,7 +66,7 @@ function exportsOf(card) {
     );
     return [...items, ...tables];
   }
-  const field = element("input", "", { type: "text", value: text, readOnly: true, title: "Makes the same figure, in the served folder" });
+  const field = element("input", "", { type: "text", value: text, readOnly: true, title: "Draws the same figure; run it in the served folder" });
   field.addEventListener("focus", () => field.select());
   return [...items, labelled("Command ", field), ...tables];
 }
@@ -76,7 +76,7 @@ function tablesOf(card, runs, name) {
   const span = card.page.span();
   const keys = [...new Set(card.lines.map((line) => line.one.key))];
   const of = (/** @type {string} */ run) => {
-    const known = card.page.info(run)?.kinds[card.spec.kind]; // of a member of a group nothing may be known
+    const known = card.page.info(run)?.kinds[card.spec.kind]; // nothing may be known about a member of a group
     return known ? keys.filter((key) => Object.hasOwn(known.keys, key) || known.left_out.includes(key)) : keys;
   };
   const parameters = {
@@ -106,7 +106,7 @@ function lineField(card, lines) {
   return labelled("Lines at ", field);
 }
 
-/** Another key of the same frames in the chart. @param {Card} card @param {string[]} keys */
+/** Add another key of the same frames to the chart. @param {Card} card @param {string[]} keys */
 function keyField(card, keys) {
   const field = element("input", "", { type: "text", placeholder: "key", spellcheck: false });
   const list = element("datalist");
@@ -119,7 +119,7 @@ function keyField(card, keys) {
   field.setAttribute("list", list.id);
   field.addEventListener("change", () => {
     const key = field.value.trim();
-    card.complain(known.has(key) ? "" : `no run that is shown has ${key}`);
+    card.complain(known.has(key) ? "" : `none of the shown runs has ${key}`);
     if (!known.has(key)) return;
     card.more.open = false;
     card.change({ keys: [...new Set([...keys, key])].slice(0, 12) });

@@ -1,4 +1,4 @@
-// The moment: the creature's frame at a time, another run beside it, and its path from above; it can be played.
+// The moment: the creature's frame at a time, optionally with another run, and its path from above; it can be played.
 
 import { difference, exact, parseExact, rounded } from "./exact.js";
 import { button, element } from "./element.js";
@@ -9,10 +9,10 @@ import { drawPaths, environments, nearestPlace } from "./path.js";
 
 /** @typedef {{id: string, slot: number, name: string}} Run */
 /** @typedef {{x: string, at?: number, row?: number, nearest?: number, span?: string | null}} Where */
-/** @typedef {{run: Run, frame: any, path: any, index: number}} Side one of the runs that are shown */
+/** @typedef {{run: Run, frame: any, path: any, index: number}} Side one of the shown runs */
 
-const FRAME_EVERY = 120; // milliseconds between two frames that are fetched while it plays
-const MOST = 400; // numbers of a vector that are shown
+const FRAME_EVERY = 120; // milliseconds between fetched frames while it plays
+const MOST = 400; // shown numbers of a vector
 
 export class Moment {
   /**
@@ -24,7 +24,7 @@ export class Moment {
     this.page = page;
     /** @type {import("./path.js").Place | null} */
     this.place = null;
-    /** @type {number | null} the row that was asked for, while it is fetched */
+    /** @type {number | null} the requested row, while it is fetched */
     this.wanted = null;
     this.signature = "";
     this.loadedAt = this.fetchedAt = this.last = 0;
@@ -84,7 +84,7 @@ export class Moment {
     change({ at: null });
   }
 
-  /** Other runs may be shown by now, or other axes. */
+  /** Update after a change of the shown runs or axes. */
   refresh() {
     if (!this.isOpen || !this.main) return;
     this.fillBeside();
@@ -98,7 +98,7 @@ export class Moment {
   /** @param {Run} run */
   kindOf(run) { return this.page.info(run.id)?.kinds.creature ? "creature" : "stats"; }
 
-  /** Fetch the frame at a place, and that of the other run in the same step. @param {Where} where */
+  /** Fetch the frame at a place, and that of the other run at the same step. @param {Where} where */
   async load(where) {
     const turn = ++this.turn, { main, other } = this;
     if (!main) return;
@@ -121,7 +121,7 @@ export class Moment {
     }
   }
 
-  /** Two runs are compared in step where both count steps, else by the episode, else by the clock. @param {number} turn @param {Side} main @param {Side} other */
+  /** Two runs are compared by step if both have steps, else by episode, else by time. @param {number} turn @param {Side} main @param {Side} other */
   async loadOther(turn, main, other) {
     const axis = ["step", "episode", "time"].find((one) => typeof main.frame.axes[one] === "number" && this.page.info(other.run.id)?.axes.includes(one)) ?? "time";
     try {
@@ -145,7 +145,7 @@ export class Moment {
     this.beside.value = this.other?.run.id ?? "";
   }
 
-  /** Show another run beside this one. @param {string} id empty for none */
+  /** Show another run next to this one. @param {string} id empty for none */
   setOther(id) {
     const run = this.page.runs().find((one) => one.id === id);
     this.other = run ? { run, frame: null, path: null, index: 0 } : null;
@@ -157,7 +157,7 @@ export class Moment {
     let path = null;
     try {
       path = await get(`runs/${side.run.id}/path`, { points: 2000, x: this.page.axis() });
-    } catch { /* there is no path to be shown */ }
+    } catch { /* there is no path to show */ }
     if (!this.sides().includes(side)) return;
     side.path = path;
     this.seek(side);
@@ -170,14 +170,14 @@ export class Moment {
     this.draw();
   }
 
-  // The run goes on: the path has become longer.
+  // The run continues, and the path has become longer.
   async grown() {
     if (!this.isOpen || !this.main || this.playing || Date.now() - (this.loadedAt ?? 0) < 2000) return;
     this.loadedAt = Date.now();
     await this.loadPath(this.main);
   }
 
-  /** The place on the path that is nearest to the frame. @param {Side} side */
+  /** The place on the path nearest to the frame. @param {Side} side */
   seek(side) {
     const rows = side.path?.row ?? [];
     const row = side.frame?.row ?? 0;
@@ -192,14 +192,14 @@ export class Moment {
     if (run && frame) this.page.mark(run, { x: frame.axes[this.page.axis()] ?? null, time: frame.time, step: frame.step });
   }
 
-  /** The frame before this one, or after it. @param {number} by */
+  /** Go to the previous or the next frame. @param {number} by */
   step(by) {
     const frame = this.main?.frame;
     if (!frame) return;
     this.stop();
     const row = (this.wanted ?? frame.row) + by;
     if (row < 0 || row >= frame.rows) return;
-    this.wanted = row; // keys may come faster than frames
+    this.wanted = row; // keys can repeat faster than frames arrive
     this.load({ x: this.page.axis(), row });
   }
 
@@ -339,7 +339,7 @@ export class Moment {
 /** @param {string} text @param {string} name @param {string} key @param {() => void} act */
 const icon = (text, name, key, act) => button(text, act, "icon", name, `${name} (${key})`);
 
-/** The values of a frame by key; what JSON has no number for is a word. @param {any} frame @returns {Map<string, any>} */
+/** The values of a frame by key; NaN and infinities, which JSON lacks, are texts. @param {any} frame @returns {Map<string, any>} */
 const valuesOf = (frame) => new Map(Object.entries(flat(frame.data)).map(([key, value]) => [key, frame.no_numbers[key] ?? value]));
 
 /** @param {string} text */

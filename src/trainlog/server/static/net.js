@@ -1,10 +1,10 @@
-// Talking to the server: JSON, curves in batches, and the live stream.
+// Communication with the server: JSON, curves in batches, and the live stream.
 
 import { Connection } from "./connection.js";
 
 /** @typedef {Record<string, any>} Parameters */
 /**
- * What the server tells of a run that is shown.
+ * The description of a shown run from the server.
  * @typedef {{shape: "number" | "text" | "list", clock: boolean, group: string, unit?: string, last: any}} Key
  * @typedef {{rows: number, keys: Record<string, Key>, left_out: string[], all_keys: boolean,
  *   axes: Record<string, {key: string, factor: number}>}} KindInfo
@@ -23,11 +23,11 @@ export class ApiError extends Error {
   constructor(status, message) { super(message); this.status = status; }
 }
 
-/** What went wrong, in words. @param {unknown} error */
+/** The message of an error. @param {unknown} error */
 export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
 
 /**
- * The address of something that the server answers; it may stand behind a proxy, at some other place than the root.
+ * The address of an endpoint; behind a proxy, the server may not be at the root.
  * @param {string} path
  * @param {Parameters} parameters
  */
@@ -39,7 +39,7 @@ export function address(path, parameters = {}) {
   return `api/v1/${path}${query.size ? `?${query}` : ""}`;
 }
 
-/** An answer that is no refusal. @param {string} place @param {RequestInit} [request] */
+/** Fetch a successful answer; an error is thrown. @param {string} place @param {RequestInit} [request] */
 export async function ask(place, request) {
   const answer = await fetch(place, request);
   if (answer.ok) return answer;
@@ -59,21 +59,21 @@ export async function get(path, parameters = {}, parse = JSON.parse) {
 /** @param {string} run @param {Parameters} parameters */
 export const csvAddress = (run, parameters) => address(`runs/${run}/rows.csv`, parameters);
 
-/** Names in one parameter; one that has a comma, or a blank at an end, needs a list. @param {string[]} names */
+/** Names as one parameter; a name with a comma, or with a space at its start or end, needs a JSON list. @param {string[]} names */
 export const listed = (names) => (names.some((name) => /^\[|,|^\s|\s$/.test(name)) ? JSON.stringify(names) : names.join(","));
 
 /** The inverse of `listed`. @param {string} text @returns {string[]} */
 export function unlisted(text) {
   try {
     if (text.startsWith("[")) return JSON.parse(text).filter((/** @type {unknown} */ name) => typeof name === "string" && name);
-  } catch { /* a name that begins so */ }
+  } catch { /* a name that starts like a list */ }
   return text.split(",").filter(Boolean);
 }
 
 const MOST_KEYS = 30;
 const GATHER = 5; // milliseconds
 
-/** Questions that are asked at the same moment, and differ by their key only, are one. */
+/** Joins simultaneous requests that differ only in the key. */
 export class Batches {
   /** @param {(parameters: Parameters) => Promise<any>} send */
   constructor(send) {
@@ -82,7 +82,7 @@ export class Batches {
     this.waiting = new Map();
   }
 
-  /** The answer for this key and others. @param {Parameters} parameters @param {string} key @returns {Promise<any>} */
+  /** The answer for this key, possibly with others. @param {Parameters} parameters @param {string} key @returns {Promise<any>} */
   ask(parameters, key) {
     const which = JSON.stringify(parameters);
     let batch = this.waiting.get(which);
@@ -107,8 +107,8 @@ export async function curve(run, key, parameters) {
   return { rows, progress, cursor, damage, curve: Object.hasOwn(found, key) ? found[key] : null };
 }
 
-// The live stream of some runs: by the worker that all windows of this browser share, where there are such workers.
-// It goes on where it was after the connection was lost, or the window was not seen for a while.
+// The live stream of some runs, from the worker that all windows of this browser share, if it supports such workers.
+// After a lost connection, or when the window was hidden for a while, it continues from its last place.
 export class Stream {
   /**
    * @param {import("./connection.js").OnEvent} onEvent
@@ -135,7 +135,7 @@ export class Stream {
     const worker = new SharedWorker(new URL("static/shared.js", document.baseURI), { type: "module", name: "trainlog" });
     this.port = worker.port;
     this.port.onmessage = ({ data }) => { if ("up" in data) this.onState(data.up); else this.take(data.name, data.data); };
-    worker.onerror = () => { // a browser that has no modules in workers
+    worker.onerror = () => { // a browser without modules in workers
       this.port = null;
       this.connect();
       this.open();
@@ -155,7 +155,7 @@ export class Stream {
   }
 
   open() {
-    this.isOpen = !document.hidden; // a window that is not seen needs no news
+    this.isOpen = !document.hidden; // a hidden window needs no updates
     const cursors = this.isOpen ? this.cursors : null;
     if (this.port) this.port.postMessage({ cursors });
     else this.connection?.follow(cursors);

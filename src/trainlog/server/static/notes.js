@@ -1,4 +1,4 @@
-// What people keep beside the logs: names, tags and notes of runs, and views of this page.
+// What users store next to the logs: names, tags and notes of runs, and views of this page.
 
 import { button, element } from "./element.js";
 import { address, ask, get, messageOf } from "./net.js";
@@ -19,7 +19,7 @@ export class Notes {
     this.one("form").addEventListener("submit", (event) => { if (event.submitter?.getAttribute("value") === "keep") this.keep(); });
   }
 
-  /** What there is in the dialog. @template {keyof HTMLElementTagNameMap} K @param {K} selector @returns {HTMLElementTagNameMap[K]} */
+  /** An element of the dialog. @template {keyof HTMLElementTagNameMap} K @param {K} selector @returns {HTMLElementTagNameMap[K]} */
   one(selector) { return /** @type {HTMLElementTagNameMap[K]} */ (this.dialog.querySelector(selector)); }
 
   /** @param {any} body */
@@ -39,12 +39,12 @@ export class Notes {
       const link = element("a", "", { textContent: name, href: `?${text}` });
       line.append(link);
       if (!known.read_only) {
-        line.append(button("×", () => this.view(name, ""), "gone", `Forget the view ${name}`, `Forget ${name}`));
+        line.append(button("×", () => this.view(name, ""), "gone", `Delete the view ${name}`, `Delete ${name}`));
       }
       return line;
     });
-    if (!lines.length) lines.push(element("p", "dim", { textContent: "No views are kept yet." }));
-    if (known.read_only) lines.push(element("p", "dim", { textContent: `None can be kept: ${known.read_only}.` }));
+    if (!lines.length) lines.push(element("p", "dim", { textContent: "There are no saved views yet." }));
+    if (known.read_only) lines.push(element("p", "dim", { textContent: `Views cannot be saved: ${known.read_only}.` }));
     else {
       const form = element("form");
       const field = element("input", "", { type: "text", placeholder: "Name of this view", required: true, maxLength: 100 });
@@ -56,7 +56,7 @@ export class Notes {
     this.inside.replaceChildren(...lines);
   }
 
-  /** Keep a view, or forget it where the text is empty. @param {string} name @param {string} text */
+  /** Save a view, or delete it if the text is empty. @param {string} name @param {string} text */
   async view(name, text) {
     try {
       await this.post({ view: name, query: text });
@@ -80,7 +80,7 @@ export class Notes {
     this.field("tags").value = (run.my?.tags ?? []).join(", ");
     this.field("note").value = run.my?.note ?? "";
     for (const one of this.dialog.querySelectorAll("input, textarea, [value=keep]")) one.toggleAttribute("disabled", Boolean(known.read_only));
-    this.one("p").textContent = known.read_only ? `Nothing can be kept: ${known.read_only}.` : "";
+    this.one("p").textContent = known.read_only ? `Notes cannot be saved: ${known.read_only}.` : "";
     this.dialog.showModal();
   }
 

@@ -4,8 +4,8 @@ import { axisLabels, logTicks, number, ticks } from "./format.js";
 import { before, CROWD, nearest, valueAt, visible } from "./series.js";
 
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
-const FEW_EVENTS = 12; // of a type are lines, more are a rug
-const FEW_POINTS = 60; // are dots too
+const FEW_EVENTS = 12; // up to this many events of a type are lines, more are a rug
+const FEW_POINTS = 60; // up to this many points are also dots
 
 /** @typedef {import("./series.js").Series} Series @typedef {import("./series.js").Numbers} Numbers */
 /** @typedef {import("./chart.js").Chart} Chart @typedef {import("./chart.js").Place} Place */
@@ -74,7 +74,7 @@ function paintY(pen, chart, { left, right, top, bottom }, ranges, tones) {
   }
 }
 
-/** What is to be added to the labels of y, over the events. @param {Pen} pen @param {string} offset @param {Place} place @param {Tones} tones */
+/** The offset to add to the labels of y, drawn above the events. @param {Pen} pen @param {string} offset @param {Place} place @param {Tones} tones */
 function paintOffset(pen, offset, place, tones) {
   if (!offset) return;
   const text = `${offset} +`;
@@ -108,7 +108,7 @@ function paintCurves(pen, chart, place) {
   pen.restore();
 }
 
-/** Of very many curves a picture that is wider than the chart is kept, so that it can be moved at once.
+/** With very many curves, keep a picture that is wider than the chart, so that it can be moved instantly.
  * @param {Pen} pen @param {Chart} chart @param {Place} place */
 function paintCrowd(pen, chart, place) {
   const { left, right, bottom, from, to, X } = place;
@@ -149,7 +149,7 @@ function paintEach(pen, chart, place) {
   }
 }
 
-/** A line with gaps; a point between two gaps is a dot, and so is each of few.
+/** A line with gaps; a point between two gaps is a dot, as is every point if there are few.
  * @param {Pen} pen @param {Chart} chart @param {Series} one @param {{x: Numbers, y: Numbers, breaks?: number[]}} points
  * @param {Place} place @param {boolean} dots */
 function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots) {
@@ -202,7 +202,7 @@ function paintBand(pen, chart, one, { X, from, to }) {
 function paintStrips(pen, chart, { left, right, top, bottom, from, to, X }) {
   const lanes = chart.series.length || 1;
   const gap = Math.min(3, Math.floor((bottom - top) / lanes / 4));
-  const edge = (/** @type {number} */ lane) => Math.round(top + (lane * (bottom - top + gap)) / lanes); // on whole pixels, none of which is pale
+  const edge = (/** @type {number} */ lane) => Math.round(top + (lane * (bottom - top + gap)) / lanes); // aligned to pixels, so that edges are sharp
   clip(pen, left, top, right, bottom);
   chart.series.forEach(({ x, strip, color }, lane) => {
     const upper = edge(lane), tall = Math.max(edge(lane + 1) - gap - upper, 1);
@@ -226,7 +226,7 @@ function paintStrips(pen, chart, { left, right, top, bottom, from, to, X }) {
   pen.restore();
 }
 
-/** Black or white, whichever is easier to read on a color. @param {string} color as #rrggbb */
+/** Black or white, whichever is more readable on a color. @param {string} color as #rrggbb */
 export function readable(color) {
   const [r, g, b] = [1, 3, 5].map((at) => (parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2);
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
@@ -245,7 +245,7 @@ function paintDamage(pen, chart, { left, right, top, bottom, X }, tones) {
   pen.globalAlpha = 1;
 }
 
-/** Events of the same colour and look are one path: a hundred runs have thousands of them.
+/** Events of the same colour and look are drawn as one path, as a hundred runs have thousands of events.
  * @param {Pen} pen @param {Chart} chart @param {Place} place */
 function paintEvents(pen, chart, { left, right, top, bottom, X }) {
   const types = new Map();
@@ -274,7 +274,7 @@ function paintEvents(pen, chart, { left, right, top, bottom, X }) {
   }
 }
 
-/** What lies over the curves: the pointer, the moment, the range that is being chosen.
+/** What is above the curves: the pointer, the moment, the range that is being selected.
  * @param {Pen} pen @param {Chart} chart @param {Place} place @param {Tones} tones */
 export function paintPointer(pen, chart, { left, right, top, bottom, X }, tones) {
   const { hub, drag } = chart;

@@ -1,4 +1,4 @@
-// The paths of the creatures of one run or of two, seen from above, or in the first two states.
+// The paths of the creatures of one or two runs, seen from above, or in the first two states.
 
 import { ground, ofRun } from "./colors.js";
 import { labels, ticks } from "./format.js";
@@ -9,10 +9,10 @@ import { labels, ticks } from "./format.js";
 /** @typedef {{X(v: number): number, Y(v: number): number, x(p: number): number, y(p: number): number, left: number, top: number, bottom: number, right: number}} Place */
 
 /**
- * Draw the paths of *sides*, the first one uppermost.
+ * Draw the paths of *sides*, the first one on top.
  * @param {HTMLCanvasElement} canvas
  * @param {Side[]} sides that have a path
- * @returns {Place | null} where places are on the canvas
+ * @returns {Place | null} the mapping from positions to the canvas
  */
 export function drawPaths(canvas, sides) {
   const pen = canvas.getContext("2d");
@@ -30,12 +30,12 @@ export function drawPaths(canvas, sides) {
   return place;
 }
 
-/** Whose paths are shown, where the logs have several environments. @param {Side[]} sides */
+/** The environment of the paths, if the logs have several. @param {Side[]} sides */
 export const environments = (sides) =>
   [...new Set(sides.flatMap(({ path }) => (path.environment ? [`environment ${path.environment} of several`] : [])))].join(", ");
 
 /**
- * The index of the place on a path that is nearest to a pixel of the canvas, or -1.
+ * The index of the place on a path nearest to a pixel of the canvas, or -1.
  * @param {any} path @param {Place} place @param {number} px @param {number} py
  */
 export function nearestPlace(path, place, px, py) {
@@ -60,7 +60,7 @@ function scale(sides, width, height) {
   const [y0, y1] = range(sides.flatMap(({ path }) => [path.y, ...things(path).map((one) => one.y)]));
   const left = 34, right = 10, top = 10, bottom = 22;
   let sx = (width - left - right) / Math.max(x1 - x0, 1e-9), sy = (height - top - bottom) / Math.max(y1 - y0, 1e-9);
-  if (position) sx = sy = Math.min(sx, sy, 400); // metres are as long in both directions
+  if (position) sx = sy = Math.min(sx, sy, 400); // the same scale in both directions
   sx *= 0.94; sy *= 0.94;
   const cx = left + (width - left - right) / 2, cy = top + (height - top - bottom) / 2;
   return { X: (v) => cx + (v - (x0 + x1) / 2) * sx, Y: (v) => cy - (v - (y0 + y1) / 2) * sy,
@@ -87,8 +87,8 @@ function paintGrid(pen, tones, { X, Y, x, y, left, top, bottom, right }, names, 
 /** @param {Pen} pen @param {Tones} tones @param {Place} place @param {Side} side @param {boolean} several */
 function paintPath(pen, tones, { X, Y }, { path, index, run }, several) {
   const { x, y, position } = path;
-  const jump = position ? typicalStep(x, y) * 12 : Infinity; // the creature was put back to its start
-  const [turnX, turnY] = path.periods.map((/** @type {number | null} */ period) => (period ?? Infinity) / 2); // an angle went around
+  const jump = position ? typicalStep(x, y) * 12 : Infinity; // the creature was reset to its start
+  const [turnX, turnY] = path.periods.map((/** @type {number | null} */ period) => (period ?? Infinity) / 2); // an angle wrapped around
   pen.strokeStyle = ofRun(run.slot);
   for (const [from, to, alpha] of [[0, x.length - 1, 0.22], [Math.max(0, index - 120), index, 0.9]]) {
     pen.globalAlpha = alpha;
@@ -119,7 +119,7 @@ function paintPath(pen, tones, { X, Y }, { path, index, run }, several) {
   }
 }
 
-// What else has a place beside a path: a ball.
+// Other things with a position, such as a ball.
 /** @param {any} path @returns {{x: (number | null)[], y: (number | null)[]}[]} */
 const things = (path) => path.objects.map((/** @type {string} */ name) => ({ x: path[`${name}_x`] ?? [], y: path[`${name}_y`] ?? [] }));
 

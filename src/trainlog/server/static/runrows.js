@@ -1,4 +1,4 @@
-// Runs in rows, as the side list and the table have them: what a click and a key do, and which rows exist.
+// Rows of runs, as in the side list and in the table: the actions of clicks and keys, and which rows exist.
 
 import { isDark } from "./colors.js";
 import { closest, element } from "./element.js";
@@ -8,7 +8,7 @@ import { VirtualRows } from "./virtual.js";
 
 /** @typedef {import("./runs.js").Run} Run */
 
-/** The word for the state of a run, as the catalog has it. @param {Run} run */
+/** The state of a run, as in the catalog. @param {Run} run */
 export const stateOf = (run) => element("span", `state ${run.state}`, { textContent: run.state });
 
 /** @param {import("./runs.js").Runs} runs */
@@ -17,7 +17,7 @@ export function countsOf(runs) {
   const shown = view.runs.length;
   const all = `${number(runs.total)} run${runs.total === 1 ? "" : "s"}`;
   return [runs.matching === runs.total ? all : `${number(runs.matching)} of ${all}`,
-    runs.live ? `${number(runs.live)} running` : "", shown ? `${number(shown)} shown${shown >= MOST_SHOWN ? ", which is the most" : ""}` : "",
+    runs.live ? `${number(runs.live)} running` : "", shown ? `${number(shown)} shown${shown >= MOST_SHOWN ? ", the maximum" : ""}` : "",
     runs.looking ? "looking for more…" : runs.unread ? `${number(runs.unread)} not read yet` : "",
     runs.leftOut ? "not all files were looked at" : ""].filter(Boolean).join(", ");
 }
@@ -25,11 +25,11 @@ export function countsOf(runs) {
 export class RunRows {
   /**
    * @param {import("./runs.js").Runs} runs
-   * @param {HTMLElement} place it scrolls
-   * @param {HTMLElement} list the rows are in it
+   * @param {HTMLElement} place the scrolling element
+   * @param {HTMLElement} list the element with the rows
    * @param {number} height of a row
    * @param {{make(): {element: HTMLElement, target: HTMLElement}, fill(target: HTMLElement, run: Run, slot: number | undefined): void}} view
-   *   makes a row, of which the target has the focus, and fills it
+   *   creates a row, whose target gets the focus, and fills it
    */
   constructor(runs, place, list, height, view) {
     this.runs = runs;
@@ -45,7 +45,7 @@ export class RunRows {
   /** The first place on the screen. */
   get first() { return this.rows.first; }
 
-  /** What the rows show has changed. */
+  /** Update the rows after a change. */
   refill() { this.lines.clear(); }
 
   draw() {
@@ -62,7 +62,7 @@ export class RunRows {
     line.target.dataset.place = String(place);
     if (line.target.role === "row") {
       line.target.setAttribute("aria-rowindex", String(place + 1));
-      line.target.tabIndex = place === this.rows.first ? 0 : -1; // one of them is reached by Tab, the others by arrows
+      line.target.tabIndex = place === this.rows.first ? 0 : -1; // Tab reaches one of them, arrows the others
     }
     const slot = this.runs.slotOf(id);
     const signature = JSON.stringify([run, slot, isDark()]);

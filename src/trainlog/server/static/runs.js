@@ -1,5 +1,5 @@
-// The runs as the server knows them: which fit the filter, in which order, and which are shown. The side list and the
-// table are two views of it.
+// The runs as the server knows them: those that match the filter, their order, and which are shown. The side list and the
+// table are two views of them.
 
 import { ApiError, get, listed } from "./net.js";
 import { change, MOST_SHOWN, view } from "./view.js";
@@ -10,8 +10,8 @@ import { change, MOST_SHOWN, view } from "./view.js";
  *   my?: {name?: string, tags?: string[], note?: string}, values?: any[]}} Run
  */
 
-const PAGE = 100; // runs that are asked for at a time
-const TYPING = 120; // milliseconds without a key, until a filter is asked for
+const PAGE = 100; // runs per request
+const TYPING = 120; // milliseconds without a keystroke until a filter is sent
 
 export class Runs {
   constructor() {
@@ -22,7 +22,7 @@ export class Runs {
     this.leftOut = 0;
     this.looking = false;
     this.listed = false;
-    this.problem = ""; // what is wrong with the filter
+    this.problem = ""; // the error in the filter
     /** @type {Map<string, Run>} */
     this.known = new Map();
     /** @type {(string|undefined)[]} ids by place */
@@ -30,11 +30,11 @@ export class Runs {
     this.asked = new Set();
     this.turn = 0;
     this.refreshing = Promise.resolve();
-    /** @type {string[]} what a run's values are of */
+    /** @type {string[]} the columns of the values of a run */
     this.columns = [];
-    this.anchor = -1; // where a range begins
+    this.anchor = -1; // the start of a range
     this.watchers = new Set();
-    /** @type {((id: string) => number|undefined)|null} the colours, where they are not those of the runs */
+    /** @type {((id: string) => number|undefined)|null} the colours, if they are not those of the runs */
     this.slots = null;
   }
 
@@ -46,16 +46,16 @@ export class Runs {
   /** @param {string} id @returns {Run|undefined} */
   get(id) { return this.known.get(id); }
 
-  /** The name that is shown: what a person called it, or its path. @param {string} id */
+  /** The displayed name: the one that a user gave it, or its path. @param {string} id */
   nameOf(id) {
     const run = this.known.get(id);
     return run?.my?.name ?? run?.path ?? id;
   }
 
-  /** Its place among the colours; undefined for one that is not shown. @param {string} id @returns {number|undefined} */
+  /** Its place among the colours; undefined if it is not shown. @param {string} id @returns {number|undefined} */
   slotOf(id) { return this.slots?.(id) ?? view.runs.find((run) => run.id === id)?.slot; }
 
-  /** The run at a place; undefined until the server has said which it is. @param {number} place @returns {Run|undefined} */
+  /** The run at a place; undefined until the server has answered. @param {number} place @returns {Run|undefined} */
   at(place) {
     this.want(place);
     const id = this.places[place];
@@ -91,7 +91,7 @@ export class Runs {
     this.places.length = answer.matching;
   }
 
-  /** Ask again: something has changed, on the server or in what is wanted. Whoever asked before waits for the newest answer, too.
+  /** Ask again after a change on the server or in the request. Earlier callers wait for the newest answer, too.
    * @param {number} first a place on the screen */
   refresh(first = 0) { return (this.refreshing = this.ask(first)); }
 
@@ -106,9 +106,9 @@ export class Runs {
         wanted.length ? get("runs", { runs: wanted.join(","), columns: listed(this.columns) }) : null,
       ]);
       if (turn !== this.turn) return this.refreshing;
-      for (const id of wanted) this.known.delete(id); // one may be gone
+      for (const id of wanted) this.known.delete(id); // a run can be gone
       for (const run of shown?.runs ?? []) this.known.set(run.id, run);
-      this.asked = new Set([page]); // the others are asked for when they are on the screen
+      this.asked = new Set([page]); // the others are requested when they come onto the screen
       this.take(answer);
       this.problem = "";
       this.listed = true;
@@ -139,9 +139,9 @@ export class Runs {
     this.refresh().catch(() => {});
   }
 
-  // --- which are shown ---
+  // --- the shown runs ---
 
-  /** Show this run alone, or add it, or take it away. @param {string} id @param {boolean} add */
+  /** Show this run alone, or add or remove it. @param {string} id @param {boolean} add */
   toggle(id, add) {
     const chosen = view.runs.find((run) => run.id === id);
     this.anchor = this.places.indexOf(id);
@@ -154,7 +154,7 @@ export class Runs {
     else change({ runs: [{ id, slot: 0 }], zoom: null, at: null, episode: null });
   }
 
-  /** Add all runs from the last one that was chosen to this one. @param {string} id */
+  /** Add all runs from the last chosen one to this one. @param {string} id */
   async range(id) {
     const to = this.places.indexOf(id);
     if (this.anchor < 0 || to < 0) { this.toggle(id, true); return; }
@@ -163,13 +163,13 @@ export class Runs {
     this.add(ids);
   }
 
-  /** Add all runs that fit the filter, as many as can be shown. */
+  /** Add all runs that match the filter, up to the maximum. */
   async addAll() {
     const { ids } = await get("ids", { filter: view.filter, sort: view.sort, limit: MOST_SHOWN });
     this.add(ids);
   }
 
-  /** Each gets the first colour that no other has. @param {string[]} ids */
+  /** Give each run the first free colour. @param {string[]} ids */
   add(ids) {
     const shown = [...view.runs];
     const there = new Set(shown.map((run) => run.id)), slots = new Set(shown.map(({ slot }) => slot));

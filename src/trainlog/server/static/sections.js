@@ -1,4 +1,4 @@
-// Which charts there are: those that the server names come first, then every other metric by its group.
+// The charts of the page: first those that the server names, then every other metric by group.
 
 /** @typedef {import("./card.js").Spec} Spec @typedef {import("./net.js").Info} Info @typedef {import("./net.js").Key} Key */
 /** @typedef {{id: string, title: string, cards: Spec[], special?: "episodes" | "functions", variables?: boolean, closed?: boolean,
@@ -9,14 +9,14 @@ const KINDS = { stats: "", evolution: "evolution: ", creature: "creature: " };
 /** @type {Record<string, string>} */
 const OF_EPISODES = { stats: "episode: ", evolution: "evolution: ", creature: "" };
 
-/** The sections of the page for what is known of the runs. @param {Info[]} infos @returns {Section[]} */
+/** The sections of the page for these runs. @param {Info[]} infos @returns {Section[]} */
 export function sections(infos) {
   /** @type {Record<string, Record<string, Key>>} */
   const keys = Object.create(null); // by kind
   for (const info of infos) {
     for (const [kind, { keys: known }] of Object.entries(info.kinds)) {
       if (kind === "event") continue;
-      keys[kind] ??= Object.create(null); // a key may be called constructor, or __proto__
+      keys[kind] ??= Object.create(null); // a key can be called constructor or __proto__
       for (const [key, about] of Object.entries(known)) {
         if (about.shape !== "list") keys[kind][key] ??= about;
         if (about.shape === "text") keys[kind][key] = about;
@@ -46,7 +46,7 @@ export function sections(infos) {
   return found;
 }
 
-/** The first charts of several runs: one of each, with the curves that any of the runs has. @param {any[]} cards @returns {Spec[]} */
+/** The first charts of several runs: one of each kind, with the curves that any of the runs has. @param {any[]} cards @returns {Spec[]} */
 function merged(cards) {
   /** @type {Map<string, any>} */
   const found = new Map();
@@ -67,7 +67,7 @@ function metric(kind, key, { shape, unit }) {
   return { id: `${kind}/${key}`, title: key, unit, kind, strip: shape === "text", series: [{ key, label: key }] };
 }
 
-/** Keys by their group, those without one first. @param {Record<string, Key>} known @param {Set<string>} used @returns {[string, string[]][]} */
+/** Keys by group, those without a group first. @param {Record<string, Key>} known @param {Set<string>} used @returns {[string, string[]][]} */
 function grouped(known, used) {
   /** @type {Map<string, string[]>} */
   const groups = new Map();

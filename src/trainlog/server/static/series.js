@@ -1,9 +1,9 @@
-// A curve as charts take it, and what is asked of one.
+// A curve as charts use it, and its helpers.
 
 import { number } from "./format.js";
 
 /**
- * Where y is not finite, and before the points `breaks`, the line has a gap. A group has a band, and its members.
+ * The line has a gap where y is not finite, and before the points `breaks`. A group has a band and members.
  * @typedef {ArrayLike<number>} Numbers
  * @typedef {{texts: string[], code: number[], end: number | null, colors: string[]}} Strip
  * @typedef {{label: string, color: string, dash: number, x: Numbers, y: Numbers, breaks?: number[],
@@ -14,9 +14,9 @@ import { number } from "./format.js";
  * @typedef {{n: number, low: number, high: number, isSorted: boolean}} Span
  */
 
-export const CROWD = 24; // more curves are thin lines
+export const CROWD = 24; // with more curves, lines are thin
 
-/** Where the x of a curve begin and end, and whether they rise. @param {{x: Numbers, span?: Span}} one @returns {Span} */
+/** The first and last x of a curve, and whether x is sorted. @param {{x: Numbers, span?: Span}} one @returns {Span} */
 export function spanOf(one) {
   if (one.span && one.span.n === one.x.length) return one.span;
   const { x } = one;
@@ -29,21 +29,21 @@ export function spanOf(one) {
   return (one.span = { n: x.length, low, high, isSorted });
 }
 
-/** The points from one before `from` to one after `to`: the first, and after the last.
+/** The points from one before `from` to one after `to`: the first index, and the one after the last.
  * @param {{x: Numbers, span?: Span}} one @param {number} from @param {number} to */
 export function visible(one, from, to) {
   if (!spanOf(one).isSorted) return [0, one.x.length];
   return [Math.max(before(one.x, from), 0), Math.min(before(one.x, to) + 2, one.x.length)];
 }
 
-/** Whether a curve has long ended at x, or not yet begun. @param {Series} one @param {number} i @param {number} x */
+/** Whether a curve has clearly ended before x, or not started yet. @param {Series} one @param {number} i @param {number} x */
 export function isFar({ x: points, strip }, i, x) {
   const last = points.length - 1;
   if (strip) return strip.end !== null && x > strip.end;
   return (x < points[0] || x > points[last]) && Math.abs(points[i] - x) > (points[last] - points[0]) / Math.max(last, 1) * 1.5;
 }
 
-/** The value at a point, with the smoothed one before it. @param {Series} one @param {number} i @param {number | null} hover */
+/** The value at a point, after the smoothed value. @param {Series} one @param {number} i @param {number | null} hover */
 export function described(one, i, hover) {
   const raw = number(one.y[i]);
   if (!one.smooth?.x.length) return raw;
@@ -51,13 +51,13 @@ export function described(one, i, hover) {
   return `${number(one.smooth.y[j])} (${raw})`;
 }
 
-/** The value that is drawn thick at x. @param {Series} one @param {number} x */
+/** The value of the thick line at x. @param {Series} one @param {number} x */
 export function valueAt(one, x) {
   const of = one.smooth?.x.length ? one.smooth : one;
   return of.y[nearest(of.x, x)];
 }
 
-/** The last index whose x is not after `at`, where x rises; -1 when there is none.
+/** The last index whose x is not after `at`, for sorted x; -1 if there is none.
  * @param {ArrayLike<number>} x @param {number} at */
 export function before(x, at) {
   let low = 0, high = x.length;
@@ -68,7 +68,7 @@ export function before(x, at) {
   return low - 1;
 }
 
-/** The index whose x is nearest to `at`; -1 when there is none. @param {ArrayLike<number>} x @param {number} at */
+/** The index whose x is nearest to `at`; -1 if there is none. @param {ArrayLike<number>} x @param {number} at */
 export function nearest(x, at) {
   if (!x.length) return -1;
   const i = before(x, at);

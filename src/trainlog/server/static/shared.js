@@ -1,10 +1,10 @@
-// A shared worker: one live stream for all windows of a browser, which allows six connections to a server.
+// A shared worker: one live stream for all windows of a browser, which opens at most six connections to a server.
 
 import { Connection } from "./connection.js";
 
 /** @typedef {import("./connection.js").Cursors} Cursors */
 
-/** @type {Map<MessagePort, Cursors | null>} what each window follows; null while it is not seen */
+/** @type {Map<MessagePort, Cursors | null>} what each window follows; null while it is hidden */
 const windows = new Map();
 let isUp = false;
 
@@ -25,7 +25,7 @@ function update() {
 
 /** @param {MessagePort} port @param {Cursors | null} cursors */
 function follow(port, cursors) {
-  // What came since the window asked for its curves was not sent to it: it has to ask again.
+  // Rows that arrived after the window loaded its curves were not sent to it, so it must ask again.
   const missed = cursors ? [...cursors].filter(([run, cursor]) => (connection.cursors.get(run) ?? cursor) !== cursor) : [];
   windows.set(port, cursors);
   update();
@@ -39,7 +39,7 @@ function follow(port, cursors) {
   const [port] = event.ports;
   port.onmessage = ({ data }) => {
     if ("cursors" in data) follow(port, data.cursors);
-    // A window holds this lock as long as it lives, however it ends.
+    // A window holds this lock for its whole lifetime, however it ends.
     if (data.lock) navigator.locks.request(data.lock, () => { windows.delete(port); update(); });
   };
 };

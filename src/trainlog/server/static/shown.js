@@ -1,4 +1,4 @@
-// What is known of the runs that are shown: what each is, its events, its name among them, and what is wrong with it.
+// What is known about the shown runs: the description, the events, the short name and the problem of each.
 
 import { ofEvent } from "./colors.js";
 import { get, messageOf } from "./net.js";
@@ -6,12 +6,12 @@ import { view } from "./view.js";
 
 /** @typedef {import("./card.js").Drawn} Drawn @typedef {import("./card.js").Mark} Mark @typedef {import("./net.js").Info} Info */
 
-const AT_A_TIME = 6; // runs that are asked for
-const AGAIN = 400; // milliseconds until the next look at a run that is being read
-const MOST_NAMED = 100; // runs whose names are as short as tells them apart
+const AT_A_TIME = 6; // parallel requests for runs
+const AGAIN = 400; // milliseconds until the next request for a run that is being read
+const MOST_NAMED = 100; // with more runs, names are not shortened
 
 export class Shown {
-  /** @param {import("./runs.js").Runs} runs @param {() => void} onChange something more is known */
+  /** @param {import("./runs.js").Runs} runs @param {() => void} onChange called when more is known */
   constructor(runs, onChange) {
     this.runs = runs;
     this.onChange = onChange;
@@ -21,10 +21,10 @@ export class Shown {
     this.events = new Map();
     /** @type {Map<string, string>} */
     this.troubles = new Map();
-    this.loading = 0; // calls that go on
+    this.loading = 0; // running calls
     /** @type {Map<string, string> | null} */
     this.names = null;
-    this.namesOf = view.runs; // whose names are known
+    this.namesOf = view.runs; // the runs whose names are known
     runs.watch(() => { this.names = null; });
   }
 
@@ -36,7 +36,7 @@ export class Shown {
 
   // --- names ---
 
-  /** What a person called it, or as much of its path as tells it from the others. @param {string} id */
+  /** The name that a user gave it, or the shortest part of its path that identifies it. @param {string} id */
   nameOf(id) {
     if (!this.names || this.namesOf !== view.runs) {
       const shorten = view.runs.length <= MOST_NAMED;
@@ -56,20 +56,20 @@ export class Shown {
     for (let n = 1; n <= path.length; n++) {
       const tail = path.slice(-n).join("/"), folder = path.slice(-n, -1).join("/");
       if (others.some((other) => other.slice(-n).join("/") === tail)) continue;
-      return n > 1 && !others.some((other) => other.slice(-n, -1).join("/") === folder) ? folder : tail; // files that are all called alike
+      return n > 1 && !others.some((other) => other.slice(-n, -1).join("/") === folder) ? folder : tail; // all files have the same name
     }
     return path.join("/");
   }
 
-  // --- what the server knows of them ---
+  // --- what the server knows about them ---
 
-  /** Forget all others. @param {string[]} ids */
+  /** Forget all other runs. @param {string[]} ids */
   keep(ids) {
     const there = new Set(ids);
     for (const known of [this.infos, this.events, this.troubles]) for (const id of known.keys()) if (!there.has(id)) known.delete(id);
   }
 
-  /** @param {string[]} ids @param {() => void} onEach is called where there are many */
+  /** @param {string[]} ids @param {() => void} onEach called after each one if there are many */
   async load(ids, onEach = () => {}) {
     let next = 0;
     this.loading++;
@@ -100,7 +100,7 @@ export class Shown {
     }
   }
 
-  /** It cannot be shown. @param {string} id @param {string} why */
+  /** Record that a run cannot be shown. @param {string} id @param {string} why */
   fail(id, why) {
     this.infos.delete(id);
     this.troubles.set(id, why);

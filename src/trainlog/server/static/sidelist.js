@@ -1,4 +1,4 @@
-// The runs beside the charts: name, state, and what they came to.
+// The list of runs next to the charts: name, state, and results.
 
 import { ofRun } from "./colors.js";
 import { element, nameOf } from "./element.js";
@@ -32,7 +32,7 @@ function lineOf() {
 /** @param {HTMLElement} button @param {Run} run @param {number | undefined} slot */
 function fill(button, run, slot) {
   button.setAttribute("aria-pressed", String(slot !== undefined));
-  button.title = `${run.path}\nclick: this run alone; Ctrl-click, or a click on the square: add it; Shift-click: all up to it`;
+  button.title = `${run.path}\nclick: show only this run; Ctrl-click, or a click on the square: add it; Shift-click: add all up to it`;
   const dot = element("span", "dot");
   if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
   const mark = stateOf(run);

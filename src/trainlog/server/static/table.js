@@ -1,4 +1,4 @@
-// The runs as a table over the whole page: a column for every key of the metadata, and for what metrics came to.
+// The runs as a table over the whole page, with columns for all keys of the metadata and for the results of metrics.
 
 import { ofRun } from "./colors.js";
 import { button, closest, element, nameOf } from "./element.js";
@@ -87,13 +87,13 @@ export class Table {
       this.all = columns;
       if (this.isOpen && this.shown().join() !== before) this.layout();
       this.onColumns?.(columns);
-    } catch { /* the filter is wrong, which the list says */ }
+    } catch { /* the filter is invalid, and the list shows the error */ }
   }
 
-  /** The names of the columns that were chosen, without the name of the run. @returns {string[]} */
+  /** The names of the chosen columns, without the name of the run. @returns {string[]} */
   chosen() { return view.columns ?? this.defaults(); }
 
-  /** Those of them that are shown. @returns {string[]} */
+  /** The chosen columns that are visible. @returns {string[]} */
   shown() {
     const known = new Map(this.all.map((one) => [one.name, one]));
     return view.differs ? this.chosen().filter((name) => known.get(name)?.differs ?? true) : this.chosen();
@@ -149,7 +149,7 @@ export class Table {
     return cell;
   }
 
-  /** Titles of numbers stand over them. */
+  /** Align the titles of columns of numbers with the numbers. */
   align() {
     this.runs.columns.forEach((name, i) => {
       const some = [...this.runs.known.values()].map(({ values }) => values?.[i] ?? null).find((value) => value !== null);
@@ -157,7 +157,7 @@ export class Table {
     });
   }
 
-  /** Put a column where another one is. @param {string} name @param {string} to */
+  /** Move a column to the place of another one. @param {string} name @param {string} to */
   move(name, to) {
     const columns = [...this.chosen()];
     const from = columns.indexOf(name), place = columns.indexOf(to);
@@ -191,7 +191,7 @@ export class Table {
     const list = element("div", "choices");
     list.append(...lines);
     if (fit.length > MOST_LISTED) list.append(element("p", "dim", { textContent: `and ${fit.length - MOST_LISTED} more` }));
-    const usual = button("The usual columns", () => { change({ columns: null }); this.layout(); this.fillMenu(""); }, "usual");
+    const usual = button("Default columns", () => { change({ columns: null }); this.layout(); this.fillMenu(""); }, "usual");
     const keep = document.activeElement === this.search;
     this.menuInside.replaceChildren(this.search, list, usual);
     if (keep) this.search.focus();
@@ -205,7 +205,7 @@ export class Table {
     this.counts.textContent = runs.problem || countsOf(runs);
     this.counts.classList.toggle("bad", Boolean(runs.problem));
     const most = runs.matching > MOST_SHOWN ? `the first ${number(MOST_SHOWN)} of` : "all";
-    this.allButton.textContent = `Show ${most} ${number(runs.matching)}${view.filter ? " that fit" : ""}`;
+    this.allButton.textContent = `Show ${most} ${number(runs.matching)}${view.filter ? " that match" : ""}`;
     this.allButton.disabled = !runs.matching;
     this.noneButton.disabled = !view.runs.length;
     this.grid.setAttribute("aria-rowcount", String(runs.matching));
@@ -216,7 +216,7 @@ export class Table {
   fill(row, run, slot) {
     row.setAttribute("aria-selected", String(slot !== undefined));
     const first = this.cell("first");
-    const dot = button("", () => {}, "dot", `Show ${run.path}`, "Show it, or no longer"); // the row listens
+    const dot = button("", () => {}, "dot", `Show ${run.path}`, "Show or hide it"); // the row handles the click
     if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
     const name = nameOf(run.my?.name ?? run.path, run.path);
     const act = button("✎", () => {}, "act", `Name, tags and note of ${run.path}`, "Name, tags, note");

@@ -1,4 +1,4 @@
-// What is at the pointer: where it is on every axis, and the value of each curve, the highest first.
+// The tooltip at the pointer: its place on every axis, and the value of each curve, highest first.
 
 import { element } from "./element.js";
 import { exact } from "./exact.js";
@@ -41,7 +41,7 @@ export class Tip {
     return { places: this.places(near, x), rows, notes: [...membersOf(near?.series), ...this.marks(x)] };
   }
 
-  /** Where the pointer is, on every axis that the nearest curve knows. @param {{series: Series, index: number} | null} near @param {number} x */
+  /** The place of the pointer on every axis of the nearest curve. @param {{series: Series, index: number} | null} near @param {number} x */
   places(near, x) {
     const { axisName } = this.chart;
     const text = (/** @type {string} */ name, /** @type {number} */ value) => (
@@ -53,7 +53,7 @@ export class Tip {
     return Object.keys(AXES).filter((name) => name in found).map((name) => text(name, found[name]));
   }
 
-  /** Events and damage there. @param {number} x */
+  /** Events and damage at a place. @param {number} x */
   marks(x) {
     const X = this.chart.place?.X ?? (() => Infinity);
     const near = [...new Set(this.chart.events.filter((event) => Math.abs(X(event.x) - X(x)) < NEAR).map((event) => event.text))].slice(0, 4);
@@ -61,7 +61,7 @@ export class Tip {
     return [...near, ...(isLost ? ["the log is damaged here: frames were lost"] : [])];
   }
 
-  /** The same in a sentence, for those who hear the page. */
+  /** The same as a sentence, for screen readers. */
   sentence() {
     const facts = this.facts();
     if (!facts) return "";
@@ -72,7 +72,7 @@ export class Tip {
   show(pointer) {
     const facts = this.facts();
     if (!facts) return;
-    this.box ??= element("div", "tip", { ariaHidden: "true" }); // who hears the page has the sentence
+    this.box ??= element("div", "tip", { ariaHidden: "true" }); // screen readers get the sentence
     const head = element("div", "where", { textContent: facts.places.join("  ·  ") });
     const first = Math.max(facts.rows.findIndex((row) => row.isNear) - MOST_ROWS + 1, 0);
     const table = element("div", "rows");

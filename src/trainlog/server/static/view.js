@@ -1,10 +1,10 @@
-// What the page shows, kept in its address so that a view can be shared.
+// What the page shows, stored in its address so that a view can be shared.
 
 import { formatCard, parseCard, PLAIN, short } from "./cardstate.js";
 import { listed, unlisted } from "./net.js";
 
 /**
- * @typedef {{id: string, slot: number}} Shown a run that is shown, and its place among the colours
+ * @typedef {{id: string, slot: number}} Shown a shown run, and its place among the colours
  * @typedef {{
  *   x: string, smooth: string | number, log: boolean, q: string, sort: string, filter: string, table: boolean, columns: string[]|null,
  *   differs: boolean, group: string, center: string, band: string, zoom: [number, number]|null, runs: Shown[],
@@ -17,7 +17,7 @@ const DEFAULTS = {
   x: "", smooth: 0, log: false, q: "", sort: "-changed", filter: "", table: false, columns: null, differs: false, group: "",
   center: "mean", band: "ci", zoom: null, runs: [], at: null, episode: null, cards: {},
 };
-// The names that sorts had in addresses of older versions.
+// The names of sort orders in addresses of older versions.
 /** @type {Record<string, string>} */
 const OLD_SORTS = { modified: "-changed", path: "run", duration: "-duration", frames: "-frames", reward: "-reward", size: "-size" };
 export const MOST_SHOWN = 1000; // runs whose curves are drawn
@@ -54,7 +54,7 @@ function read() {
     band: Object.hasOwn(BANDS, text("band")) ? text("band") : DEFAULTS.band,
     zoom: low < high && !more.length && Number.isFinite(high - low) ? [low, high] : null,
     runs: text("runs").split(",").filter(Boolean).slice(0, MOST_SHOWN).map((part, place) => {
-      const [id, slot] = part.split(":"); // without a slot it is the place in the list
+      const [id, slot] = part.split(":"); // without a slot, the place in the list is used
       return { id, slot: slot === undefined ? place : Number(slot) || 0 };
     }),
     at: moment ? { run: moment[1], time: Number(moment[2]) } : null,
@@ -63,14 +63,14 @@ function read() {
   };
 }
 
-/** "auto", a window of values, or the weight of the past; 0 for none. @param {string} text */
+/** "auto", a window of values, or the weight of the past; 0 means none. @param {string} text */
 export function smoothOf(text) {
   const value = Number(text) || 0;
   if (text === "auto") return "auto";
   return value > 0 && value < 1 ? value : Math.min(Math.max(Math.floor(value), 0), 1e9);
 }
 
-/** The address of what is shown, without the page's own place. */
+/** The query of the address for what is shown, without the path of the page. */
 export function query() {
   const to = new URLSearchParams();
   if (view.runs.length) to.set("runs", view.runs.map(({ id, slot }, place) => (slot === place ? id : `${id}:${slot}`)).join(","));
@@ -98,7 +98,7 @@ function write() {
 }
 
 let due = 0;
-/** Change the view; whoever watches is told which fields changed. @param {Partial<View>} fields */
+/** Change the view; watchers get the names of the changed fields. @param {Partial<View>} fields */
 export function change(fields) {
   Object.assign(view, fields);
   clearTimeout(due);
@@ -107,10 +107,10 @@ export function change(fields) {
 }
 
 /** @typedef {import("./cardstate.js").CardState} CardState */
-/** What was changed in one chart. @param {string} id @returns {CardState} */
+/** The changes to one chart. @param {string} id @returns {CardState} */
 export const ofCard = (id) => ({ ...PLAIN, ...view.cards[id] });
 /** @param {string} id @param {Partial<CardState>} fields */
 export const changeCard = (id, fields) => change({ cards: { ...view.cards, [id]: { ...ofCard(id), ...fields } } });
 
-/** @param {(fields: string[]) => void} watcher is told which fields changed */
+/** @param {(fields: string[]) => void} watcher called with the names of the changed fields */
 export const watch = (watcher) => watchers.add(watcher);

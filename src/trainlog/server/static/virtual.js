@@ -1,15 +1,15 @@
-// A list of any length of which only the rows on the screen exist. All rows are of one height. Where all of them are higher
-// than a browser lays out, the list is as high as it may be, and one pixel of the scroll bar stands for more of the rows.
+// A list of any length in which only the rows on the screen exist. All rows have the same height. If their total height is
+// more than a browser can lay out, the list has the maximum height, and one scrolled pixel moves the rows by more.
 
 const MORE = 8; // rows above and below the screen
-const TALLEST = 8_000_000; // pixels that a browser lays out well
+const TALLEST = 8_000_000; // pixels that a browser can lay out reliably
 
 export class VirtualRows {
   /**
-   * @param {HTMLElement} place it scrolls
-   * @param {HTMLElement} list the rows are in it, and it is as high as all of them
+   * @param {HTMLElement} place the scrolling element
+   * @param {HTMLElement} list the element with the rows, which is as high as all of them
    * @param {number} height of a row in pixels
-   * @param {(place: number) => HTMLElement} rowOf the row at a place, made or filled again
+   * @param {(place: number) => HTMLElement} rowOf the row at a place, new or refilled
    */
   constructor(place, list, height, rowOf) {
     this.place = place;
@@ -33,7 +33,7 @@ export class VirtualRows {
     this.draw();
   }
 
-  /** How far the rows move for each pixel that the list is scrolled. */
+  /** How far the rows move for each scrolled pixel of the list. */
   ratio() {
     const rows = this.total * this.height, around = this.list.offsetTop - this.place.clientHeight;
     return rows > TALLEST ? (rows + around) / (TALLEST + around) : 1;
@@ -42,7 +42,7 @@ export class VirtualRows {
   /** How far the rows are scrolled. */
   top() { return this.place.scrollTop * this.ratio(); }
 
-  /** Which rows are wanted for the screen: from the first to before the last. */
+  /** The rows for the screen: from the first to before the last. */
   range() {
     const top = Math.max(this.top() - this.list.offsetTop, 0);
     const first = Math.max(Math.floor(top / this.height) - MORE, 0);
@@ -59,7 +59,7 @@ export class VirtualRows {
       if (element.style.transform !== top) element.style.transform = top;
       rows.push(element);
     }
-    // A row stays the same element while it changes, so that no click on it is lost.
+    // A row keeps its element when it changes, so that no click on it is lost.
     if (rows.length !== this.list.children.length || rows.some((row, i) => row !== this.list.children[i])) {
       this.list.replaceChildren(...rows);
       const again = focused && this.list.querySelector(`[data-run="${CSS.escape(focused)}"]`);
@@ -67,7 +67,7 @@ export class VirtualRows {
     }
   }
 
-  /** Scroll so that a row is seen. @param {number} place */
+  /** Scroll a row into view. @param {number} place */
   show(place) {
     const head = this.list.offsetTop;
     const top = place * this.height, bottom = head + top + this.height - this.place.clientHeight;
