@@ -159,3 +159,15 @@ def test_a_motion_whose_last_episode_just_began_is_that_of_the_one_before(tmp_pa
     assert grid.caption == "frames 101 to 200 of 220"
     (hip,) = grid.figures[0].marks  # type: ignore[union-attr]
     assert np.allclose(hip.y, np.sin(np.arange(100, 200) / 5))  # type: ignore[union-attr]
+
+
+def test_a_motion_of_which_one_frame_alone_has_a_place_on_the_axis(tmp_path: Path) -> None:
+    path = tmp_path / "run.flog"
+    with trainlog.create(path) as writer:
+        for n in range(100):
+            pose = np.array([*np.zeros(3), 1.0, 0, 0, 0, np.sin(n / 5), n % 7])
+            step = {"step": n} if n in (0, 99) else {}
+            writer.write(trainlog.Frame(n * 0.1, Kind.CREATURE, {**step, "qpos": pose}))
+    grid = {picture.name: picture for picture in pictures(runs_of([trainlog.open(path)]))}["joints"].figure
+    assert isinstance(grid, Grid)
+    assert "every" not in grid.caption

@@ -64,8 +64,9 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
     if stop < rows:
         which = f"frames {start + 1:,} to {stop:,} of {rows:,}"
     notes = [run.part, which if stop - start < rows else ""]
-    if len(x) > 1:
-        distance = f"{np.nanmedian(np.diff(x)):,.4g}"
+    distances = np.diff(x)
+    if len(distances := distances[np.isfinite(distances)]):
+        distance = f"{np.median(distances):,.4g}"
         notes.append(f"a frame every {distance} {'s' if axis.unit == 's' else 'steps'}" if distance != "1" else "")
     if axis.unit == "s" and len(x) and x[0]:
         notes.append(f"from {x[0]:,.6g} s on")
