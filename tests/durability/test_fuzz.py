@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ["flog", "header", "seals", "index", "archive", "parquet", "events", "simion", "expression"]
+TARGETS = 9
 SECONDS = os.environ.get("TRAINLOG_FUZZ_SECONDS", "3")
 
 # Without atheris, and in a process of its own, as targets change limits and constants.
@@ -39,8 +39,9 @@ def test_nothing_is_found_in_the_corpus(tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout[-300:]}\n{done.stderr[-4000:]}"
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_nothing_is_found(target: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_nothing_is_found(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris is not installed (the dependency group fuzz)")
-    done = run("-m", "fuzz", target, "--seconds", SECONDS, folder=tmp_path)
+    done = run("-m", "fuzz", "--seconds", SECONDS, folder=tmp_path)
     assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stderr.count("Done ") == TARGETS

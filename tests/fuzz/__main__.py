@@ -1,8 +1,12 @@
-"""``python -m fuzz TARGET``: until it fails, or for so many seconds. The exit code is 0 when nothing was found."""
+"""``python -m fuzz [TARGET...]``: each target until it fails, or for a number of seconds.
+
+The exit code is 0 if nothing is found.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -16,25 +20,41 @@ with atheris.instrument_imports(include=["trainlog"]):
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m fuzz", description="Fuzz trainlog by coverage.")
-    parser.add_argument("target", choices=targets.TARGETS)
-    parser.add_argument("--seconds", type=int, default=0, help="how long; 0 for ever")
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        choices=targets.TARGETS,
+        metavar="TARGET",
+        help=f"{', '.join(targets.TARGETS)}; all of them by default",
+    )
+    parser.add_argument("--seconds", type=int, default=0, help="for each target; 0 means forever")
     parser.add_argument("--corpus", type=Path, help="a folder that keeps what was found; a temporary one without")
     parser.add_argument("--again", type=Path, help="run what failed, once more")
     arguments = parser.parse_args()
-    target = targets.TARGETS[arguments.target]
     if arguments.again:
-        target.run(arguments.again.read_bytes())
+        targets.TARGETS[arguments.targets[0]].run(arguments.again.read_bytes())
         return
-    corpus = arguments.corpus or Path(tempfile.mkdtemp(prefix="trainlog-corpus-"))
+    for name in arguments.targets or targets.TARGETS:
+        # Atheris exits when a target is done. A fork costs less than instrumenting all modules again.
+        if child := os.fork():
+            if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+                sys.exit(f"{name} failed with exit code {code}")
+        else:
+            fuzz(targets.TARGETS[name], arguments.seconds, arguments.corpus)
+            os._exit(0)
+
+
+def fuzz(target: targets.Target, seconds: int, kept: Path | None) -> None:
+    corpus = kept or Path(tempfile.mkdtemp(prefix="trainlog-corpus-"))
     corpus.mkdir(parents=True, exist_ok=True)
     for n, seed in enumerate(target.seeds()):
         (corpus / f"seed-{n}").write_bytes(seed)
-    limits = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536", f"-max_total_time={arguments.seconds}"]
+    limits = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536", f"-max_total_time={seconds}"]
     atheris.Setup([sys.argv[0], str(corpus), *limits, "-print_final_stats=1"], target.run)
     try:
         atheris.Fuzz()
     finally:
-        if not arguments.corpus:
+        if not kept:
             shutil.rmtree(corpus, ignore_errors=True)
 
 
