@@ -15,11 +15,13 @@ from collections.abc import Mapping, Sequence, Set, ValuesView
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from trainlog.errors import UnsupportedFrame
 
-__all__ = ["as_array", "json_value", "plain_metadata", "plain_object"]
+__all__ = ["as_array", "json_value", "plain_array", "plain_metadata", "plain_object"]
 
+_WIDER: Final = (np.int8, np.float32, np.complex64)  # than the types of ml_dtypes
 _MOST: Final = 1 << 24  # numbers that a range, or a sparse tensor with its zeros, may have
 
 
@@ -27,10 +29,12 @@ def as_array(value: Any) -> Any:
     """A tensor, or whatever else offers ``__array__``, as an array of numpy's own dtypes.
 
     Tensors on a device, and those that require a gradient, are copied; sparse ones have their zeros, views that stand
-    for a conjugate or a negative its numbers; bfloat16 and other types that numpy has not become wider floats.
+    for a conjugate or a negative its numbers; bfloat16 and other types that numpy has not become wider ones. Numbers
+    that are longer than a float, such as ``longdouble``, are rounded to one.
 
     Raises:
-        UnsupportedFrame: when it gives none: one without data, a sparse one of more than 16 million numbers, ...
+        UnsupportedFrame: when it gives none: one without data, a sparse one of more than 16 million numbers, ...; for
+            numbers that are too large for a float.
 
     """
     try:
@@ -38,10 +42,59 @@ def as_array(value: Any) -> Any:
             value = _ready(value.detach())
         array = np.asarray(value)
     except Exception as error:  # whatever a foreign library raises
-        raise UnsupportedFrame(f"a {type(value).__name__} gives no array ({error})") from error
-    if array.dtype.kind == "V" and not issubclass(array.dtype.type, np.void):  # bfloat16 of JAX
-        return array.astype(np.float32)
-    return array
+        why = str(error).partition("\n")[0]  # JAX tells of a tracer on many lines
+        raise UnsupportedFrame(f"a {type(value).__name__} gives no array ({why})") from error
+    if array.dtype.isbuiltin == 2:  # of ml_dtypes, such as bfloat16 of JAX
+        return array.astype(next((one for one in _WIDER if np.can_cast(array.dtype, one)), np.float32))
+    return _rounded(array) if array.dtype.char in "gG" else array
+
+
+def _rounded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore"):
+        found = array.astype(np.float64 if array.dtype.kind == "f" else np.complex128)
+    if (np.isfinite(array) & ~np.isfinite(found)).any():
+        raise UnsupportedFrame(f"a {array.dtype} is too large for a float")
+    return found
+
+
+def plain_array(value: Any) -> Any:
+    """What `as_array` takes, or a masked array, as lists: complex numbers are ``[re, im]``, records maps.
+
+    ``datetime64`` and ``timedelta64`` are float seconds, NaN for NaT; what is masked is None. Objects are as they are.
+
+    Raises:
+        UnsupportedFrame: as `as_array`, and for lengths of time that are no seconds, such as months.
+
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        return _masked(plain_array(value.data), np.ma.getmaskarray(value).tolist())
+    array = as_array(value)
+    match array.dtype.kind:
+        case "c":
+            array = np.stack([array.real, array.imag], axis=-1)
+        case "M" | "m":
+            array = _seconds(array)
+        case "V" if array.dtype.names is not None and array.ndim == 0:
+            return {name: plain_array(array[name]) for name in array.dtype.names}
+        case "V" if array.dtype.names is not None:
+            return [plain_array(row) for row in array]
+    return array.tolist()
+
+
+def _masked(plain: Any, mask: Any) -> Any:
+    if isinstance(mask, bool | np.bool_):
+        return None if mask else plain
+    if isinstance(mask, tuple):  # of a record
+        return {name: _masked(one, hidden) for (name, one), hidden in zip(plain.items(), mask, strict=True)}
+    return [_masked(one, hidden) for one, hidden in zip(plain, mask, strict=True)]
+
+
+def _seconds(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    since = array - np.datetime64(0, "s") if array.dtype.kind == "M" else array
+    try:
+        return np.where(np.isnat(array), np.nan, since / np.timedelta64(1, "s"))
+    except TypeError as error:
+        raise UnsupportedFrame(f"{array.dtype} is no length of time in seconds") from error
 
 
 def _ready(tensor: Any) -> Any:
@@ -120,7 +173,7 @@ def _nearest(value: Any) -> float:
 
 def json_value(value: Any) -> Any:
     """What trainers put into their metadata beside JSON's own values; arguments hold paths, configurations dates."""
-    return as_array(value).tolist() if hasattr(value, "__array__") else plain_object(value)
+    return plain_array(value) if hasattr(value, "__array__") else plain_object(value)
 
 
 def plain_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
