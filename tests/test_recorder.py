@@ -136,6 +136,9 @@ def test_mistakes_are_errors(tmp_path: Path) -> None:
             log.record_event(None, "fall", [1])  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="metadata are a map, not str"):
             log.update_metadata("lr")  # type: ignore[arg-type]
+        for step in (None, "5", 1.5, float("nan"), float("inf")):
+            with pytest.raises(TypeError, match="step is that of the checkpoint, a whole number, not"):
+                log.rewind(step)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="a run is finished, failed, interrupted, not 'well'"):
             log.close("well")  # type: ignore[arg-type]
     reader = trainlog.open(tmp_path / "a.flog")

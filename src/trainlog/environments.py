@@ -20,7 +20,7 @@ from trainlog.episode_summary import EpisodeType
 from trainlog.errors import TrainlogWarning
 from trainlog.writers.combine import snapshot
 
-__all__ = ["EnvironmentRecorder", "Settings", "VectorRecorder", "leaves", "of_row"]
+__all__ = ["EnvironmentRecorder", "Settings", "VectorRecorder", "leaves", "of_row", "whole_number"]
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -89,9 +89,9 @@ class _Recorder:
     ) -> None:
         if not hasattr(log, "record_creature_frame"):
             raise TypeError(f"log is a trainlog.TrainingRecorder, not {log!r}")
-        every = _whole(every, 1, "every is a number of steps, 1 or more")
-        env_id = _whole(env_id, 0, "env_id is the number of an environment, 0 or more")
-        self.steps = _whole(step, 0, "step is a number of steps, 0 or more")
+        every = whole_number(every, 1, "every is a number of steps, 1 or more")
+        env_id = whole_number(env_id, 0, "env_id is the number of an environment, 0 or more")
+        self.steps = whole_number(step, 0, "step is a number of steps, 0 or more")
         self.episodes = 0
         self._log = log
         self._every = every
@@ -220,7 +220,7 @@ class VectorRecorder(_Recorder):
         mode = str(getattr(autoreset, "name", autoreset)).lower()
         if mode not in AUTORESETS:
             raise ValueError(f"autoreset is one of {', '.join(AUTORESETS)}, not {autoreset!r}")
-        num_envs = _whole(num_envs, 1, "num_envs is 1 or more")
+        num_envs = whole_number(num_envs, 1, "num_envs is 1 or more")
         self._num_envs = num_envs
         self._after_end = {"next_step": _RESETS, "same_step": _BEGINS, "disabled": _ENDED}[mode]
         self._ids: Ints = np.arange(self._env_id, self._env_id + num_envs)
@@ -411,10 +411,10 @@ class VectorRecorder(_Recorder):
         warnings.warn(TrainlogWarning(message), stacklevel=4)
 
 
-def _whole(value: Any, least: int, what: str) -> int:
+def whole_number(value: Any, least: int, what: str) -> int:
     """*value* as a whole number, *least* at the least; raises what says *what* it is."""
     try:
-        number = operator.index(int(value) if isinstance(value, float) and value.is_integer() else value)
+        number = operator.index(int(value) if isinstance(value, float | np.floating) and value.is_integer() else value)
     except TypeError:
         raise TypeError(f"{what}, a whole number, not {value!r}") from None
     if number < least:

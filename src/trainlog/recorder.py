@@ -15,7 +15,7 @@ from typing import Any, Literal, Unpack, get_args
 from trainlog.codecs.frame_payload import encode, storable
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
-from trainlog.environments import Autoreset, Settings, VectorRecorder
+from trainlog.environments import Autoreset, Settings, VectorRecorder, whole_number
 from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
 from trainlog.opening import OpenedLog, RecordingPlace, begin, is_switched_off, rank_of, recording_place
@@ -370,8 +370,14 @@ class TrainingRecorder(ClosedByBlock):
         All earlier frames from the first one with a larger ``step`` on are superseded: readers, tables, curves and
         pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
         count the same thing in all frames that have one.
+
+        Raises:
+            TypeError: when *step* is no whole number.
+            As ``record_creature_frame``.
+
         """
-        self._put(self.now(), _EVENT, {**REWIND, "step": int(step)})
+        step = whole_number(step, -(2**63), "step is that of the checkpoint")
+        self._put(self.now(), _EVENT, {**REWIND, "step": step})
 
     def now(self) -> float:
         """Seconds since the run began; of a resumed log, seconds since the restart plus the time of its last frame."""
