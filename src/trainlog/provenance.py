@@ -200,6 +200,7 @@ def _output(command: Sequence[str], folder: str, end: float, most: int) -> tuple
     import subprocess
 
     options = ["-c", "core.fsmonitor=false", "-c", "core.quotepath=true", "-c", "core.untrackedCache=keep"]
+    options += ["-c", "diff.autoRefreshIndex=false"]  # which no optional lock turns off; killed, it would stay locked
     try:
         process = subprocess.Popen(
             ["git", "--no-pager", *options, *command],
