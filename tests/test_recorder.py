@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,11 @@ def test_mistakes_are_errors(tmp_path: Path) -> None:
             log.close("well")  # type: ignore[arg-type]
     reader = trainlog.open(tmp_path / "a.flog")
     assert (list(reader), reader.end and reader.end.state) == ([], "finished")
+
+
+def test_a_recorder_goes_to_no_other_process(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "a.flog") as log, pytest.raises(TypeError, match=r"cannot be pickled.*shard=rank"):
+        pickle.dumps(log)  # as a worker that is spawned has it
 
 
 @pytest.mark.parametrize(("shard", "error"), [(-1, ValueError), ("0", TypeError), (1.5, TypeError), (True, TypeError)])

@@ -493,6 +493,11 @@ class TrainingRecorder(ClosedByBlock):
             finally:
                 warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self!r} cannot be pickled: another process has a log of its own, TrainingRecorder(path, shard=rank)"
+        )
+
     def __repr__(self) -> str:
         local = os.fspath(self.path)
         return f"TrainingRecorder({self.uploader.url!r}, {local=})" if self.uploader else f"TrainingRecorder({local!r})"
