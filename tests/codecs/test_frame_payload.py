@@ -144,6 +144,13 @@ def test_endless_and_deep_nesting_is_refused() -> None:
     assert caught.value.key.startswith("loop")
 
 
+def test_memory_that_was_released_is_not_said_to_be_deep() -> None:
+    view = memoryview(b"a")
+    view.release()
+    with pytest.raises(UnsupportedFrame, match="released memoryview"):
+        encode({"x": view})
+
+
 def test_an_ext_type_of_nonsense_is_refused() -> None:
     with pytest.raises(UnsupportedFrame, match="cannot be stored"):
         encode({"x": tuple.__new__(msgpack.ExtType, (5, None))})

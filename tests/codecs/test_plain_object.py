@@ -218,3 +218,11 @@ def test_a_dataclass_that_holds_itself_is_refused(tmp_path: Path) -> None:
         pytest.raises(UnsupportedFrame, match="nested deeper"),
     ):
         log.record_stats_frame(0, {"args": args})
+
+
+def test_a_dataclass_without_one_of_its_values_is_refused(tmp_path: Path) -> None:
+    empty = Args.__new__(Args)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        for record in (lambda one: log.record_stats_frame(0, one), log.update_metadata):
+            with pytest.raises(UnsupportedFrame, match="a field of it was never set"):
+                record({"args": empty})

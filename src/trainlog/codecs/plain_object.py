@@ -153,7 +153,10 @@ def plain_object(value: Any) -> Any:
         case _ if (argparse := sys.modules.get("argparse")) and isinstance(value, argparse.Namespace):
             return dict(vars(value))
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+            try:
+                return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+            except AttributeError as error:
+                raise TypeError(f"a field of it was never set ({error})") from error
         case _ if type(value).__module__ == "torch" and type(value).__name__ in ("dtype", "device", "layout"):
             return str(value)
         case _ if hasattr(value, "as_integer_ratio") and not isinstance(value, int | type):  # a decimal, or a fraction

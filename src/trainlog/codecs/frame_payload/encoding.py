@@ -81,10 +81,12 @@ def encode(data: Mapping[Any, Any]) -> bytes:
     try:
         plain = _plain(data, ())
         check_depth(plain.values(), MAX_DEPTH)  # with arrays of many dimensions
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise UnsupportedFrame(f"its data are nested deeper than {MAX_DEPTH}") from error
+    except ValueError as error:  # too deep, or of what belongs to others, such as a memoryview that was released
         if isinstance(error, UnsupportedFrame):
             raise
-        raise UnsupportedFrame(f"its data are nested deeper than {MAX_DEPTH}") from error
+        raise UnsupportedFrame(f"cannot be stored: {error}") from error
     try:
         return bytes(msgpack.packb(plain, unicode_errors="surrogateescape"))
     except (TypeError, ValueError, OverflowError) as error:  # an ExtType that was made by hand may hold anything
