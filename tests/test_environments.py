@@ -18,9 +18,16 @@ from hypothesis import strategies as st
 import trainlog
 from test_background import Tensor
 from trainlog.environments import EnvironmentRecorder, VectorRecorder
-from trainlog.errors import LogWriteError, MissingExtra, TrainlogWarning
+from trainlog.errors import LogWriteError, MissingExtra, TrainlogWarning, UnsupportedFrame
 
 NO = np.zeros(2, bool)
+
+
+class Traced:
+    """As an array of JAX is while a function is compiled."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise RuntimeError("traced")
 
 
 def recorder(folder: Path) -> trainlog.TrainingRecorder:
@@ -114,6 +121,7 @@ def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
             ({"autoreset": "sometimes"}, "autoreset is one of next_step, same_step, disabled, not 'sometimes'"),
             ({"every": 0}, "every is"),
             ({"env_id": -1}, "env_id is"),
+            ({"episode_type": "eval"}, "episode_type is training or evaluation, not 'eval'"),
         ):
             with pytest.raises(ValueError, match=message):
                 log.vector(2, **wrong)
@@ -136,6 +144,15 @@ def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
             vector.reset(np.zeros((3, 4)))
         with pytest.raises(ValueError, match="obs/left/0 has 1 rows, not 2: one for each environment"):
             vector.step([1, 2], NO, NO, obs={"left": (np.zeros((1, 4)), np.zeros((2, 4)))})
+        with pytest.raises(TypeError, match="data is a map of more keys of the frame, not list"):
+            vector.step([1, 2], NO, NO, data=[1, 2])  # type: ignore[arg-type]
+        same = log.vector(2, "same_step")
+        for final, found in ((np.zeros((3, 1)), "ndarray of 3"), ({"left": np.zeros((2, 1))}, "dict"), (5, "int")):
+            with pytest.raises(ValueError, match=f"final_obs is a sequence of 2, .*, not a {found}"):
+                same.step([1, 2], [True, False], NO, obs=np.zeros((2, 1)), final_obs=final)
+        with pytest.raises(UnsupportedFrame, match="no array"):
+            same.step(Traced(), NO, NO)
+        assert vector.steps == same.steps == 0
     assert list(trainlog.open(tmp_path / "a.flog")) == []
 
 

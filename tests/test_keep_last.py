@@ -76,6 +76,16 @@ def test_a_tensor_that_numpy_does_not_take(tmp_path: Path) -> None:
     assert [str(value) for value in frames] == ["[1.0]", "[nan]"]
 
 
+def test_a_nan_of_a_type_that_numpy_has_not(tmp_path: Path) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log:
+        dense = log.keep_last(frames=5)
+        dense.record(0.0, {"x": np.array([1, 2], ml_dtypes.int4)})
+        dense.record(1.0, {"x": np.array([1.0, np.nan], ml_dtypes.bfloat16)})
+    assert times(path) == [0.0, 1.0]
+
+
 def test_a_time_that_is_no_float(tmp_path: Path) -> None:
     with TrainingRecorder(tmp_path / "a.flog") as log:
         dense = log.keep_last(seconds=5)
@@ -139,6 +149,8 @@ def test_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFrame):
         dense.record(0.0, {"x": object()})
     dense.record(0.0, {"x": 1})
+    with pytest.raises(TypeError, match="the type of an event is text, not dict"):
+        dense.write({"height": 1})  # type: ignore[arg-type]
     log.close()
     with pytest.raises(ClosedLog):
         dense.write("late")

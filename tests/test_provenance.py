@@ -146,6 +146,14 @@ def test_the_commit_and_what_differs_from_it(repository: Path) -> None:
     assert (repository / "train.py").read_text() == "lr = 2\n"
 
 
+def test_the_index_is_not_written(repository: Path) -> None:
+    """A git that is killed while it writes the index leaves it locked: no commit would be possible any more."""
+    os.utime(repository / "train.py", (1, 1))  # the same content at another time, which git notes in its index
+    before = (repository / ".git" / "index").read_bytes()
+    assert run_of(repository / "a.flog")["git"]["dirty"] is False
+    assert (repository / ".git" / "index").read_bytes() == before
+
+
 def test_of_a_folder_below_it_is_the_same(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (repository / "train.py").write_text("lr = 2\n")
     (repository / "below").mkdir()

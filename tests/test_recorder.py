@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,18 @@ def test_mistakes_are_errors(tmp_path: Path) -> None:
             log.record_event(None, "fall", [1])  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="metadata are a map, not str"):
             log.update_metadata("lr")  # type: ignore[arg-type]
+        for step in (None, "5", 1.5, float("nan"), float("inf")):
+            with pytest.raises(TypeError, match="step is that of the checkpoint, a whole number, not"):
+                log.rewind(step)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="a run is finished, failed, interrupted, not 'well'"):
             log.close("well")  # type: ignore[arg-type]
     reader = trainlog.open(tmp_path / "a.flog")
     assert (list(reader), reader.end and reader.end.state) == ([], "finished")
+
+
+def test_a_recorder_goes_to_no_other_process(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "a.flog") as log, pytest.raises(TypeError, match=r"cannot be pickled.*shard=rank"):
+        pickle.dumps(log)  # as a worker that is spawned has it
 
 
 @pytest.mark.parametrize(("shard", "error"), [(-1, ValueError), ("0", TypeError), (1.5, TypeError), (True, TypeError)])

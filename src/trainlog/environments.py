@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from trainlog.codecs.plain_object import as_array
 from trainlog.conventions import EPISODE_END, EPISODE_START
+from trainlog.episode_summary import EpisodeType
 from trainlog.errors import TrainlogWarning
 from trainlog.writers.combine import snapshot
 
-__all__ = ["EnvironmentRecorder", "Settings", "VectorRecorder", "leaves", "of_row"]
+__all__ = ["EnvironmentRecorder", "Settings", "VectorRecorder", "leaves", "of_row", "whole_number"]
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -88,14 +89,18 @@ class _Recorder:
     ) -> None:
         if not hasattr(log, "record_creature_frame"):
             raise TypeError(f"log is a trainlog.TrainingRecorder, not {log!r}")
-        every = _whole(every, 1, "every is a number of steps, 1 or more")
-        env_id = _whole(env_id, 0, "env_id is the number of an environment, 0 or more")
-        self.steps = _whole(step, 0, "step is a number of steps, 0 or more")
+        every = whole_number(every, 1, "every is a number of steps, 1 or more")
+        env_id = whole_number(env_id, 0, "env_id is the number of an environment, 0 or more")
+        self.steps = whole_number(step, 0, "step is a number of steps, 0 or more")
         self.episodes = 0
         self._log = log
         self._every = every
         self._env_id = env_id
         self._stats = stats
+        try:
+            EpisodeType.of(episode_type)
+        except (AttributeError, TypeError, ValueError):  # readers would take it for training
+            raise ValueError(f"episode_type is training or evaluation, not {episode_type!r}") from None
         self._about: dict[str, Any] = {"episode_type": episode_type}
         if every > 1:
             self._about["every"] = every
@@ -215,7 +220,7 @@ class VectorRecorder(_Recorder):
         mode = str(getattr(autoreset, "name", autoreset)).lower()
         if mode not in AUTORESETS:
             raise ValueError(f"autoreset is one of {', '.join(AUTORESETS)}, not {autoreset!r}")
-        num_envs = _whole(num_envs, 1, "num_envs is 1 or more")
+        num_envs = whole_number(num_envs, 1, "num_envs is 1 or more")
         self._num_envs = num_envs
         self._after_end = {"next_step": _RESETS, "same_step": _BEGINS, "disabled": _ENDED}[mode]
         self._ids: Ints = np.arange(self._env_id, self._env_id + num_envs)
@@ -263,6 +268,7 @@ class VectorRecorder(_Recorder):
             data: more keys for the frame; arrays with num_envs rows are by environment.
 
         Raises:
+            TypeError: when *data* is not a map; nothing is recorded.
             ValueError: when an array has another shape; nothing is recorded.
             As `trainlog.TrainingRecorder.record_creature_frame`.
 
@@ -274,6 +280,7 @@ class VectorRecorder(_Recorder):
         )
         done = terminations | truncations
         obs = self._by_row("obs", obs)
+        self._check(data, final_obs)
         env, real, begun, before = self._ids, None, None, self.steps
         # Everything is counted before anything is recorded, so that an error of the log costs only frames.
         if not self._all_open:
@@ -317,12 +324,22 @@ class VectorRecorder(_Recorder):
             self._record_ends(ended, terminations, truncations)
 
     def _row(self, name: str, values: Any, dtype: Any) -> npt.NDArray[Any]:
-        if type(values) is not np.ndarray and hasattr(values, "detach"):  # a tensor, perhaps on a device
+        if type(values) is not np.ndarray and hasattr(values, "__array__"):  # a tensor, perhaps on a device
             values = as_array(values)
         row = np.asarray(values, dtype)
         if row.shape != (self._num_envs,):
             raise ValueError(f"{name} has the shape {row.shape}, not ({self._num_envs},): one for each environment")
         return row
+
+    def _check(self, data: Any, final_obs: Any) -> None:
+        if not (data is None or isinstance(data, Mapping)):
+            raise TypeError(f"data is a map of more keys of the frame, not {type(data).__name__}")
+        if final_obs is None:
+            return
+        count = -1 if isinstance(final_obs, Mapping | str) else _count(final_obs)
+        if count != self._num_envs:
+            found = f"a {type(final_obs).__name__}" + (f" of {count}" if count >= 0 else "")
+            raise ValueError(f"final_obs is a sequence of {self._num_envs}, one for each environment, not {found}")
 
     def _by_row(self, name: str, values: Any) -> Any:
         """*values* as a frame holds them; they must have one row per environment."""
@@ -331,10 +348,7 @@ class VectorRecorder(_Recorder):
             return {key: self._by_row(f"{name}/{key}", one) for key, one in values.items()}
         if values is None:
             return None
-        try:
-            count = len(values)
-        except TypeError:  # a single number
-            count = 0
+        count = max(0, _count(values))
         if count != self._num_envs:
             raise ValueError(f"{name} has {count} rows, not {self._num_envs}: one for each environment")
         return values
@@ -397,15 +411,22 @@ class VectorRecorder(_Recorder):
         warnings.warn(TrainlogWarning(message), stacklevel=4)
 
 
-def _whole(value: Any, least: int, what: str) -> int:
+def whole_number(value: Any, least: int, what: str) -> int:
     """*value* as an integer of at least *least*; the error says *what* it must be."""
     try:
-        number = operator.index(int(value) if isinstance(value, float) and value.is_integer() else value)
+        number = operator.index(int(value) if isinstance(value, float | np.floating) and value.is_integer() else value)
     except TypeError:
         raise TypeError(f"{what}, a whole number, not {value!r}") from None
     if number < least:
         raise ValueError(f"{what}, not {value!r}")
     return number
+
+
+def _count(values: Any) -> int:
+    try:
+        return len(values)
+    except TypeError:  # a single number
+        return -1
 
 
 def of_row(values: Any, row: int) -> Any:

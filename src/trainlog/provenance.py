@@ -200,6 +200,10 @@ def _output(command: Sequence[str], folder: str, end: float, most: int) -> tuple
     import subprocess
 
     options = ["-c", "core.fsmonitor=false", "-c", "core.quotepath=true", "-c", "core.untrackedCache=keep"]
+    options += [
+        "-c",
+        "diff.autoRefreshIndex=false",
+    ]  # not covered by optional locks: a killed git would leave the index locked
     try:
         process = subprocess.Popen(
             ["git", "--no-pager", *options, *command],

@@ -15,7 +15,7 @@ from typing import Any, Literal, Unpack, get_args
 from trainlog.codecs.frame_payload import encode, storable
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
-from trainlog.environments import Autoreset, Settings, VectorRecorder
+from trainlog.environments import Autoreset, Settings, VectorRecorder, whole_number
 from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
 from trainlog.opening import OpenedLog, RecordingPlace, begin, is_switched_off, rank_of, recording_place
@@ -371,8 +371,14 @@ class TrainingRecorder(ClosedByBlock):
         The earlier frames are superseded from the first one with a larger ``step`` on: readers, tables, curves and
         pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
         count the same thing in all frames that have one.
+
+        Raises:
+            TypeError: when *step* is not a whole number.
+            As ``record_creature_frame``.
+
         """
-        self._put(self.now(), _EVENT, {**REWIND, "step": int(step)})
+        step = whole_number(step, -(2**63), "step is the step of the checkpoint")
+        self._put(self.now(), _EVENT, {**REWIND, "step": step})
 
     def now(self) -> float:
         """Seconds since the run began; for a resumed log, the time of its last frame plus seconds since the restart."""
@@ -487,6 +493,11 @@ class TrainingRecorder(ClosedByBlock):
                 self.close("interrupted", "the recorder was dropped without close()")
             finally:
                 warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self!r} cannot be pickled: each process needs its own log, TrainingRecorder(path, shard=rank)"
+        )
 
     def __repr__(self) -> str:
         local = os.fspath(self.path)

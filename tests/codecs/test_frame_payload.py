@@ -83,6 +83,10 @@ def test_numpy_numbers_of_every_dtype_are_numbers(dtype: str) -> None:
         (np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")]), [{"a": 1, "b": 2.5}]),
         (np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")])[0], {"a": 1, "b": 2.5}),
         (np.ma.array([1.0, 2.0], mask=[False, True]), [1.0, None]),
+        (np.ma.array(np.array([1, 0], "M8[ns]"), mask=[False, True]), [1e-9, None]),
+        (np.ma.array([(1, 2.5)], [("a", "i4"), ("b", "f8")], mask=[(False, True)]), [{"a": 1, "b": None}]),
+        (np.ma.array([1 + 2j, 0], mask=[False, True]), [[1.0, 2.0], None]),
+        (np.clongdouble(1 + 2j), [1.0, 2.0]),
         (Tensor([1.0, 2.0]), [1.0, 2.0]),
         (Tensor(1.5), 1.5),
         ((1, (2, 3)), [1, [2, 3]]),
@@ -120,6 +124,8 @@ def test_what_is_stored(value: Any, expected: Any) -> None:
         {(1, object()): 1},
         {frozenset(): 1},
         np.array([object()]),
+        np.longdouble("1e400"),
+        np.array([1, np.longdouble("-1e400") * 1j]),
         Tensor(0, "a tensor that requires grad"),
     ],
     ids=lambda value: type(value).__name__,
@@ -136,6 +142,13 @@ def test_endless_and_deep_nesting_is_refused() -> None:
     with pytest.raises(UnsupportedFrame, match="nested deeper than 254") as caught:
         encode({"loop": endless})
     assert caught.value.key.startswith("loop")
+
+
+def test_memory_that_was_released_is_not_said_to_be_deep() -> None:
+    view = memoryview(b"a")
+    view.release()
+    with pytest.raises(UnsupportedFrame, match="released memoryview"):
+        encode({"x": view})
 
 
 def test_an_ext_type_of_nonsense_is_refused() -> None:

@@ -77,6 +77,10 @@ CASES: list[tuple[Any, Any]] = [
     (fractions.Fraction(1, 4), 0.25),
     (1 + 2j, [1.0, 2.0]),
     (np.complex128(1 + 2j), [1.0, 2.0]),
+    (np.longdouble(0.5), 0.5),
+    (np.datetime64(1, "ns"), 1e-9),
+    (np.ma.array([1, 2], mask=[False, True]), [1, None]),
+    (np.array([(1, 0.5)], [("a", "i4"), ("b", "f8")]), [{"a": 1, "b": 0.5}]),
     (range(3, -1, -2), [3, 1]),
     (range(-(10**30)), []),
     (collections.deque([1, Path("a")], maxlen=2), [1, "a"]),
@@ -166,6 +170,26 @@ def test_bfloat16_of_jax(tmp_path: Path) -> None:
     assert reader.header.meta["a"] == [1.5, -2.0]
 
 
+def test_small_whole_numbers_of_jax_are_whole(tmp_path: Path) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        log.record_stats_frame(0, {"a": np.array([1, -2], ml_dtypes.int4), "one": ml_dtypes.uint4(15)})
+    assert trainlog.open(tmp_path / "run.flog").table("stats")["a"].dtype == np.int64
+    assert trainlog.open(tmp_path / "run.flog").table("stats")["one"].tolist() == [15]
+
+
+def test_a_tracer_is_refused_by_one_line(tmp_path: Path) -> None:
+    class Tracer:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            raise RuntimeError("a traced array has no numbers\nThe error occurred while tracing the function f")
+
+    with (
+        trainlog.TrainingRecorder(tmp_path / "run.flog") as log,
+        pytest.raises(UnsupportedFrame, match=r"^[^\n]*no numbers\)$"),
+    ):
+        log.record_stats_frame(0, {"loss": Tracer()})
+
+
 def test_arrays_of_jax(tmp_path: Path) -> None:
     jax = pytest.importorskip("jax")
     values = {
@@ -194,3 +218,11 @@ def test_a_dataclass_that_holds_itself_is_refused(tmp_path: Path) -> None:
         pytest.raises(UnsupportedFrame, match="nested deeper"),
     ):
         log.record_stats_frame(0, {"args": args})
+
+
+def test_a_dataclass_without_one_of_its_values_is_refused(tmp_path: Path) -> None:
+    empty = Args.__new__(Args)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        for record in (lambda one: log.record_stats_frame(0, one), log.update_metadata):
+            with pytest.raises(UnsupportedFrame, match="a field of it was never set"):
+                record({"args": empty})

@@ -15,11 +15,13 @@ from collections.abc import Mapping, Sequence, Set, ValuesView
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from trainlog.errors import UnsupportedFrame
 
-__all__ = ["as_array", "json_value", "plain_metadata", "plain_object"]
+__all__ = ["as_array", "json_value", "plain_array", "plain_metadata", "plain_object"]
 
+_WIDER: Final = (np.int8, np.float32, np.complex64)  # wider than the types of ml_dtypes
 _MOST: Final = 1 << 24  # numbers that a range, or a sparse tensor with its zeros, may have
 
 
@@ -27,11 +29,12 @@ def as_array(value: Any) -> Any:
     """A tensor, or any other object with ``__array__``, as an array of numpy's own dtypes.
 
     Tensors on a device and those that require a gradient are copied. Sparse tensors become dense. Views of a conjugate
-    or a negative become its numbers. bfloat16 and other types that numpy does not have become wider floats.
+    or a negative become its numbers. bfloat16 and other types that numpy does not have become wider types. Numbers that
+    are longer than a float, such as ``longdouble``, are rounded to a float.
 
     Raises:
         UnsupportedFrame: when there is no such array: for a tensor without data, a sparse one of more than 16 million
-            numbers, ...
+            numbers, ...; and for numbers that are too large for a float.
 
     """
     try:
@@ -39,10 +42,59 @@ def as_array(value: Any) -> Any:
             value = _ready(value.detach())
         array = np.asarray(value)
     except Exception as error:  # whatever a foreign library raises
-        raise UnsupportedFrame(f"a {type(value).__name__} gives no array ({error})") from error
-    if array.dtype.kind == "V" and not issubclass(array.dtype.type, np.void):  # bfloat16 of JAX
-        return array.astype(np.float32)
-    return array
+        why = str(error).partition("\n")[0]  # the message of JAX about a tracer has many lines
+        raise UnsupportedFrame(f"a {type(value).__name__} gives no array ({why})") from error
+    if array.dtype.isbuiltin == 2:  # a type of ml_dtypes, such as bfloat16 of JAX
+        return array.astype(next((one for one in _WIDER if np.can_cast(array.dtype, one)), np.float32))
+    return _rounded(array) if array.dtype.char in "gG" else array
+
+
+def _rounded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore"):
+        found = array.astype(np.float64 if array.dtype.kind == "f" else np.complex128)
+    if (np.isfinite(array) & ~np.isfinite(found)).any():
+        raise UnsupportedFrame(f"a {array.dtype} is too large for a float")
+    return found
+
+
+def plain_array(value: Any) -> Any:
+    """Convert a masked array, or anything that `as_array` accepts, to lists.
+
+    Complex numbers become ``[re, im]``, and records maps. ``datetime64`` and ``timedelta64`` become float seconds, NaN for NaT; masked values become None. Objects stay.
+
+    Raises:
+        UnsupportedFrame: as `as_array`, and for lengths of time that are not seconds, such as months.
+
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        return _masked(plain_array(value.data), np.ma.getmaskarray(value).tolist())
+    array = as_array(value)
+    match array.dtype.kind:
+        case "c":
+            array = np.stack([array.real, array.imag], axis=-1)
+        case "M" | "m":
+            array = _seconds(array)
+        case "V" if array.dtype.names is not None and array.ndim == 0:
+            return {name: plain_array(array[name]) for name in array.dtype.names}
+        case "V" if array.dtype.names is not None:
+            return [plain_array(row) for row in array]
+    return array.tolist()
+
+
+def _masked(plain: Any, mask: Any) -> Any:
+    if isinstance(mask, bool | np.bool_):
+        return None if mask else plain
+    if isinstance(mask, tuple):  # of a record
+        return {name: _masked(one, hidden) for (name, one), hidden in zip(plain.items(), mask, strict=True)}
+    return [_masked(one, hidden) for one, hidden in zip(plain, mask, strict=True)]
+
+
+def _seconds(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    since = array - np.datetime64(0, "s") if array.dtype.kind == "M" else array
+    try:
+        return np.where(np.isnat(array), np.nan, since / np.timedelta64(1, "s"))
+    except TypeError as error:
+        raise UnsupportedFrame(f"{array.dtype} is not a length of time in seconds") from error
 
 
 def _ready(tensor: Any) -> Any:
@@ -101,7 +153,10 @@ def plain_object(value: Any) -> Any:
         case _ if (argparse := sys.modules.get("argparse")) and isinstance(value, argparse.Namespace):
             return dict(vars(value))
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+            try:
+                return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+            except AttributeError as error:
+                raise TypeError(f"a field of it was never set ({error})") from error
         case _ if type(value).__module__ == "torch" and type(value).__name__ in ("dtype", "device", "layout"):
             return str(value)
         case _ if hasattr(value, "as_integer_ratio") and not isinstance(value, int | type):  # a decimal, or a fraction
@@ -121,7 +176,7 @@ def _nearest(value: Any) -> float:
 
 def json_value(value: Any) -> Any:
     """Convert metadata values that are not JSON's own: arguments of trainers hold paths, configurations hold dates."""
-    return as_array(value).tolist() if hasattr(value, "__array__") else plain_object(value)
+    return plain_array(value) if hasattr(value, "__array__") else plain_object(value)
 
 
 def plain_metadata(values: Mapping[str, Any]) -> dict[str, Any]:

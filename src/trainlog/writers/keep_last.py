@@ -118,10 +118,13 @@ class KeepLast:
             data: more keys for the event.
 
         Raises:
+            TypeError: when *event_type* is not a string.
             ClosedLog: after the log was closed, and in a forked child.
             LogWriteError: with ``on_error="raise"``, when they cannot be written. They are still kept.
 
         """
+        if not isinstance(event_type, str):
+            raise TypeError(f"the type of an event is text, not {type(event_type).__name__}: write('fall', {{...}})")
         kept = self._unwritten()
         times = {"from": kept[0].frame.time, "to": kept[-1].frame.time} if kept else {}
         event = {**(data or {}), "type": event_type, "by": "keep_last", "kept": len(kept), **times}
@@ -162,5 +165,7 @@ def _is_bad(value: Any) -> bool:
             array = np.asarray(value)
         except Exception:  # noqa: BLE001 - a tensor on a device, or of a type that numpy does not have
             return hasattr(value, "isfinite") and not bool(value.isfinite().all())
+        if array.dtype.isbuiltin == 2:  # bfloat16 of JAX
+            array = array.astype(np.float32)
         return array.dtype.kind in "fc" and not np.isfinite(array).all()
     return False

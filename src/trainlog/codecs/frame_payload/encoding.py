@@ -8,7 +8,7 @@ text. ormsgpack handles the common cases in native code. Values that it refuses 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgpack
@@ -16,7 +16,7 @@ import numpy as np
 import ormsgpack
 
 from trainlog.codecs.frame_payload.depth import MAX_DEPTH, NO_NUMPY, REFUSED, check_depth
-from trainlog.codecs.plain_object import as_array, plain_object
+from trainlog.codecs.plain_object import as_array, plain_array, plain_object
 from trainlog.errors import UnsupportedFrame
 
 __all__ = ["encode", "storable"]
@@ -81,10 +81,12 @@ def encode(data: Mapping[Any, Any]) -> bytes:
     try:
         plain = _plain(data, ())
         check_depth(plain.values(), MAX_DEPTH)  # with arrays of many dimensions
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise UnsupportedFrame(f"its data are nested deeper than {MAX_DEPTH}") from error
+    except ValueError as error:  # nested too deep, or raised by a value, such as a released memoryview
         if isinstance(error, UnsupportedFrame):
             raise
-        raise UnsupportedFrame(f"its data are nested deeper than {MAX_DEPTH}") from error
+        raise UnsupportedFrame(f"cannot be stored: {error}") from error
     try:
         return bytes(msgpack.packb(plain, unicode_errors="surrogateescape"))
     except (TypeError, ValueError, OverflowError) as error:  # an ExtType made by hand may hold anything
@@ -159,45 +161,15 @@ def _plain(value: Any, path: tuple[Any, ...]) -> Any:
 
 def _plain_array(value: Any, path: tuple[Any, ...]) -> Any:
     try:
-        array = as_array(value)
+        array = value if isinstance(value, np.ma.MaskedArray) else as_array(value)
+        plain = plain_array(array)
     except UnsupportedFrame as error:
         raise _unsupported(path, error.message) from error
-    if isinstance(value, np.ma.MaskedArray):
-        return _plain(value.tolist(), path)
-    match array.dtype.kind:
-        case "c":
-            array = np.stack([array.real, array.imag], axis=-1)
-        case "M" | "m":
-            array = _seconds(array, path)
-        case "V" if array.dtype.names is not None:
-            return _records(array, path)
-        case "V":
-            return _plain(array.tolist(), path)
-        case "O":
-            if array.ndim == 0 and array.item() is value:
-                raise _unsupported(path, f"a {type(value).__name__} cannot be stored")
-            return _plain(array.tolist(), path)
-        case "U":
-            return _plain(array.tolist(), path)
-        case "f":
-            # longdouble has no Python counterpart: tolist() would keep it as it is.
-            array = array.astype(np.float64) if array.dtype.itemsize > 8 else array
-    return array.tolist()
-
-
-def _seconds(array: Any, path: tuple[Any, ...]) -> Any:
-    since = array - np.datetime64(0, "s") if array.dtype.kind == "M" else array
-    try:
-        return np.where(np.isnat(array), np.nan, since / np.timedelta64(1, "s"))
-    except TypeError as error:
-        raise _unsupported(path, f"{array.dtype} is not a length of time in seconds") from error
-
-
-def _records(array: Any, path: tuple[Any, ...]) -> Any:
-    names: Sequence[str] = array.dtype.names
-    if array.ndim == 0:
-        return {name: _plain(array[name], (*path, name)) for name in names}
-    return [_records(row, (*path, i)) for i, row in enumerate(array)]
+    if array.dtype.kind in "OUTV":  # their elements can be anything, or text
+        if plain is value:
+            raise _unsupported(path, f"a {type(value).__name__} cannot be stored")
+        return _plain(plain, path)
+    return plain
 
 
 def _key(key: Any, path: tuple[Any, ...]) -> Any:
