@@ -50,7 +50,7 @@ def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> ty
 
         def _watch(self) -> None:
             """Give the client some time for a request that has begun, and no more with each byte of it."""
-            waits = self.cycle is None or self.cycle.response_complete
+            waits = self._waits()
             if waits and self._request is None:
                 self._request = self.loop.call_later(patience, self._close)
             elif not waits and self._request is not None:
@@ -59,7 +59,11 @@ def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> ty
 
         def _close(self) -> None:
             self._request = None
-            if self.cycle is None or self.cycle.response_complete:
+            if self._waits():
                 self.transport.abort()
+
+        def _waits(self) -> bool:
+            """Whether the client has to say something: a request, or the rest of one."""
+            return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     return LimitedProtocol
