@@ -36,6 +36,8 @@ class FlogShards(Reader):
     somebody follows the log are followed as well.
     """
 
+    keeps_order = False
+
     def __init__(self, path: Path) -> None:
         self._shards = {file: Shard(FlogReader(file), n) for n, file in enumerate(shard_files(path))}
         if not self._shards:
