@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
+import logging
 import math
 import re
 import socket
@@ -23,6 +25,7 @@ from handmade import Flog
 from trainlog.server.app import create_app
 from trainlog.server.app_state import Limits
 from trainlog.server.connections import limited_protocol
+from trainlog.server.responses import one_line
 
 STATS = 2
 
@@ -227,6 +230,17 @@ def test_a_log_that_changes_while_it_is_downloaded_breaks_the_download(runs: Pat
     assert stopped == "trainlog: stopped"
     assert "a download was ended early, as its log changed while it was sent: " in line
     assert "big.flog" in line
+
+
+def test_an_answer_that_the_end_of_the_server_cuts_off_is_one_line() -> None:
+    try:
+        raise asyncio.CancelledError("Task cancelled, timeout graceful shutdown exceeded")
+    except asyncio.CancelledError:
+        record = logging.LogRecord(
+            "uvicorn.error", logging.ERROR, "", 0, "Exception in ASGI application\n", (), sys.exc_info()
+        )
+    assert one_line(record)
+    assert logging.Formatter().format(record) == "an answer was ended early, as the server ended"
 
 
 def test_a_stream_goes_on_although_its_client_says_nothing(port: int) -> None:
