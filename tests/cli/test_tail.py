@@ -228,13 +228,13 @@ def test_shards_are_followed(tmp_path: Path) -> None:
 def test_a_shard_whose_header_has_still_to_come_is_waited_for(tmp_path: Path) -> None:
     log = shards(tmp_path)
     whole = Flog.header({"creature": "ant"}) + Flog.frame(0.0, 2, {"step": 0})
-    with following(log, "-n", "1") as tail, open(log / "run-9.flog", "ab", buffering=0) as file:
+    with following(log, "-n", "1") as tail:
         tail.steps(1)
-        file.write(whole[:20])
+        (log / "run-9.flog").write_bytes(whole[:20])
         with open(log / "run-1.flog", "ab", buffering=0) as other:
             other.write(Flog.frame(99.0, 2, {"step": 99}))
         assert tail.steps(1) == [99], "of a look that met half a header"
-        file.write(whole[20:])
+        (log / "run-9.flog").write_bytes(whole)
         assert tail.steps(1) == [0]
 
 

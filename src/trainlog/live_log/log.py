@@ -189,7 +189,8 @@ class Log:
         self.id = id
         self.name = name
         self._files = tuple(files) or (path,)
-        self._is_folder = not isinstance(path, RemotePath) and path.is_dir()
+        # Or a pattern, which is no file's name.
+        self._is_folder = not isinstance(path, RemotePath) and (path.is_dir() or not path.exists())
         before: Stamp = {} if self._is_folder else self._stat()  # so that a replacement from now on is seen
         self.reader: Reader = registry.open(path)
         if not files:
