@@ -188,9 +188,9 @@ class Source:
         size = os.fstat(self._fd).st_size
         return size if self._limit is None else min(size, self._limit)
 
-    def freeze(self) -> Self:
-        """See no more of the file than it has now, however it grows."""
-        self._limit = self.size
+    def freeze(self, size: int | None = None) -> Self:
+        """See no more of the file than it has now, however it grows; or of that the first *size* bytes."""
+        self._limit = self.size if size is None else min(size, self.size)
         return self
 
     def left(self, offset: int) -> int:

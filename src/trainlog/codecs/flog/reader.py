@@ -67,14 +67,15 @@ class FlogReader(Reader):
         other._hides = False
         return other
 
-    def _open(self, wait: Wait | None, *, hides: bool = True) -> tuple[Source, int]:
+    def _open(self, wait: Wait | None, *, hides: bool = True, size: int | None = None) -> tuple[Source, int]:
         """What is to be seen of the file, and the offset of its first frame.
 
         Without *wait* the file does not grow any more: what is written while it is read belongs to the next scan.
+        Then *size* bytes of it are there, by default all.
         """
         source = open_source(self.path, wait or never)
         if wait is None:
-            source.freeze()
+            source.freeze(size)
         hides = hides and self._hides
         try:
             head = source.take(min(HEADER.size, source.size) if wait is None else HEADER.size)
@@ -115,8 +116,12 @@ class FlogReader(Reader):
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
         """Yield what is asked for; see `trainlog.codec.Reader.scan`."""
+        return self.scan_until(scan, None)
+
+    def scan_until(self, scan: Scan, size: int | None) -> Iterator[Batch]:
+        """Yield the same of the log as it was when it had *size* bytes; None for now."""
         place = None if scan.after is None else Place.parse(scan.after)
-        source, start = self._open(None, hides=not scan.superseded)
+        source, start = self._open(None, hides=not scan.superseded, size=size)
         with source:
             on_gap = self._on_gap(source, scan.on_damage)
             if place is not None:

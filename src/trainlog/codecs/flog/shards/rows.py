@@ -18,6 +18,7 @@ from trainlog.codecs.flog.shards.files import Shard
 from trainlog.conventions import RANK
 from trainlog.model import Kind
 from trainlog.scan import Batch, Place, Position, Scan, damage_handler, stretches
+from trainlog.storage.compressed import open_source
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 
@@ -46,8 +47,12 @@ class ShardRows:
         self.shard = shard
         self.number = np.empty(0, np.int64)
         self._after = Place.parse(after or BEGIN)
+        with open_source(shard.reader.path) as source:
+            self._size = source.size  # the file may grow from one scan of it to the next
         every = after if not self._after.done else self._after._replace(done=_NO_KIND).position
-        self._offset, self.latest, self._end = latest_times(shard.reader, shift, every, superseded=scan.superseded)
+        self._offset, self.latest, self._end = latest_times(
+            shard.reader, shift, every, superseded=scan.superseded, size=self._size
+        )
         self._asked = replace(
             scan,
             columns=scan.columns if scan.columns is None or RANK in scan.columns else (*scan.columns, RANK),
@@ -63,7 +68,7 @@ class ShardRows:
 
     def read(self, scan: Scan) -> None:
         """Read what *scan* asks of the file."""
-        for batch in _first_stretch(self.shard.reader, scan):
+        for batch in _first_stretch(self.shard.reader, scan, self._size):
             table = batch.table
             if table.rows:
                 moved = Table(table.kind, table.time + self._shift, {key: table.stored(key) for key in table})
@@ -88,17 +93,17 @@ class ShardRows:
         return Place(self._after.start, end.ahead, done, end.check).position
 
 
-def _first_stretch(reader: FlogReader, scan: Scan) -> list[Batch]:
+def _first_stretch(reader: FlogReader, scan: Scan, size: int | None) -> list[Batch]:
     """The rest of the stretch that was given in part, if one was; else all that *scan* asks for, in one."""
-    return list(next(stretches(reader.scan(scan))).values())
+    return list(next(stretches(reader.scan_until(scan, size))).values())
 
 
 def latest_times(
-    reader: FlogReader, shift: float, after: str | None = None, *, superseded: bool = False
+    reader: FlogReader, shift: float, after: str | None = None, *, superseded: bool = False, size: int | None = None
 ) -> tuple[Ints, npt.NDArray[np.float64], Position]:
     """Where the frames of all kinds begin, the latest time until each, moved by *shift*; and the position behind."""
     every = Scan(columns=(), after=after, superseded=superseded, on_damage="ignore", batch_rows=None)
-    found = _first_stretch(reader, every)
+    found = _first_stretch(reader, every, size)
     offset = np.concatenate([batch.order for batch in found])
     rising = np.argsort(offset)
     time = np.concatenate([batch.table.time for batch in found])[rising] + shift
