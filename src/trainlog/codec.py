@@ -47,12 +47,15 @@ class Reader(ABC):
         path: the log.
         header: what is true of the whole run, as the log said it when it was opened.
         codec_name: the format, of a reader that `trainlog.open` gave.
+        keeps_order: whether a scan after a position gives frames the same orders as a scan from the beginning, however
+            the log has grown in the meantime; `take` needs the orders of the latter.
 
     """
 
     path: Path
     header: Header
     codec_name: str = ""
+    keeps_order: ClassVar[bool] = True
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
         self.path = location(path)

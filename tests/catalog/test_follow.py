@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,8 @@ from trainlog.catalog.notes import NAME, Notes
 from trainlog.catalog.store import Entry
 from trainlog.catalog.workers import run_bounded
 from trainlog.errors import LogNotFound, LogWriteError
+from trainlog.storage.locks import one_at_a_time
+from trainlog.storage.replace import atomic_write
 
 
 def settle(folder: Path) -> None:
@@ -145,6 +149,29 @@ def test_notes_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(LogWriteError, match="cannot be read"):
         Notes(tmp_path).keep_view("a", "b")
     assert (tmp_path / "elsewhere").read_text() == "{}"
+
+
+def test_two_servers_that_keep_notes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes, other = Notes(tmp_path), Notes(tmp_path)
+    second = threading.Thread(target=lambda: other.annotate("b.flog", {"name": "B"}))
+
+    def write_between(path: Path) -> Any:
+        monkeypatch.undo()
+        second.start()
+        second.join(0.1)  # it has to wait
+        return atomic_write(path)
+
+    monkeypatch.setattr("trainlog.catalog.notes.atomic_write", write_between)
+    notes.annotate("a.flog", {"name": "A"})
+    second.join()
+    assert Notes(tmp_path).runs == {"a.flog": {"name": "A"}, "b.flog": {"name": "B"}}
+
+
+def test_notes_of_a_folder_that_somebody_has_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainlog.storage.locks._LONGEST_WAIT", 0.05)
+    with one_at_a_time(tmp_path):
+        Notes(tmp_path).annotate("a.flog", {"name": "A"})
+    assert Notes(tmp_path).runs == {"a.flog": {"name": "A"}}
 
 
 def _endless(task: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -328,6 +329,16 @@ def test_a_script_needs_no_guard_for_its_processes(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
+
+
+def test_a_process_whose_caller_has_ended_ends_without_a_word() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    task = pickle.dumps((0, "", bytes, 1 << 16))
+    command = [sys.executable, "-c", "from trainlog.catalog.workers import serve; serve()"]
+    done = subprocess.run(command, input=task, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_value_keeps_what_it_found_until_it_is_refreshed(tmp_path: Path) -> None:

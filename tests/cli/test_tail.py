@@ -225,6 +225,33 @@ def test_shards_are_followed(tmp_path: Path) -> None:
         assert tail.steps(1) == [99]
 
 
+def test_a_shard_whose_header_has_still_to_come_is_waited_for(tmp_path: Path) -> None:
+    log = shards(tmp_path)
+    whole = Flog.header({"creature": "ant"}) + Flog.frame(0.0, 2, {"step": 0})
+    with following(log, "-n", "1") as tail:
+        tail.steps(1)
+        (log / "run-9.flog").write_bytes(whole[:20])
+        with open(log / "run-1.flog", "ab", buffering=0) as other:
+            other.write(Flog.frame(99.0, 2, {"step": 99}))
+        assert tail.steps(1) == [99], "of a look that met half a header"
+        (log / "run-9.flog").write_bytes(whole)
+        assert tail.steps(1) == [0]
+
+
+def test_a_log_that_cannot_be_read_for_a_while_goes_on(tmp_path: Path) -> None:
+    path = created(tmp_path / "run.flog", 2)
+    with following(path, "-n", "1", notes="waiting until it can be read again") as tail:
+        assert tail.steps(1) == [1]
+        path.replace(tmp_path / "away.flog")
+        path.mkdir()  # as good as a permission that is taken away, which root does not notice
+        time.sleep(0.3)
+        path.rmdir()
+        (tmp_path / "away.flog").replace(path)
+        with path.open("ab") as file:
+            file.write(Flog.frame(70.0, 2, {"step": 70}))
+        assert tail.steps(1) == [70]
+
+
 def test_a_finished_log_that_cannot_grow_ends_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parquet = converted("run.parquet")(tmp_path)
     assert printed(capsys, "tail", "-f", "-n", 3, parquet) == printed(capsys, "tail", "-n", 3, parquet)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from handmade import Flog
 from trainlog import registry
-from trainlog.cli.watch import _MAX_MEANS, _Curve, command
+from trainlog.cli.watch import _MAX_MEANS, _Curve, _View, command
+from trainlog.errors import UnknownFormat
+from trainlog.model import Kind
 
 
 def test_numbers_and_curves_of_a_log(tmp_path: Path) -> None:
@@ -68,3 +72,40 @@ def test_a_log_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(registry, "open", lambda path: opened.append(path) or plain(path))
     assert CliRunner().invoke(command, [str(tmp_path / "x.flog"), "--once"]).exit_code == 0
     assert opened == [tmp_path / "x.flog"]
+
+
+def shown(view: _View) -> str:
+    while view.look(math.inf):
+        pass
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(view.render(100, 24))
+    return console.export_text().splitlines()[0]
+
+
+def test_a_log_that_cannot_be_read_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.flog"
+    path.write_bytes(Flog.header() + Flog.frame(0, 2, {"a": 1}))
+    view = _View(path, Kind.STATS, None)
+    assert "1 frames" in shown(view)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise UnknownFormat("cannot read it: Permission denied", path=path)
+
+    with path.open("ab") as file:
+        file.write(Flog.frame(1, 2, {"a": 2}))
+    with monkeypatch.context() as context:
+        context.setattr("trainlog.codecs.flog.reader.open_source", refuse)
+        for _ in range(2):
+            assert "Permission denied" in (line := shown(view))
+            assert "1 frames" in line
+    assert "2 frames" in (line := shown(view))
+    assert "denied" not in line
+
+
+def test_a_file_that_fits_a_pattern_later_joins(tmp_path: Path) -> None:
+    for rank in range(2):
+        (tmp_path / f"run-{rank}.flog").write_bytes(Flog.header() + Flog.frame(0, 2, {"a": 1}))
+        if rank == 0:
+            view = _View(tmp_path / "run-*.flog", Kind.STATS, None)
+        assert f"{rank + 1} frames" in (line := shown(view))
+        assert "deleted" not in line

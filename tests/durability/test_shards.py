@@ -287,6 +287,28 @@ def test_several_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert log.now() > 0
 
 
+@pytest.mark.parametrize("last", [None, 3])
+def test_files_that_grow_while_they_are_scanned(run: Path, last: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainlog.codecs.flog.shards import rows
+
+    log = trainlog.open(run)
+    before = log.table("stats", last=last)
+    plain = rows.latest_times
+
+    def latest_times(reader: Any, *args: Any, **options: Any) -> Any:
+        found = plain(reader, *args, **options)
+        with reader.path.open("ab") as file:  # its writer goes on
+            file.write(Flog.frame(9.0, 2, {"n": 9}) * 4)
+        return found
+
+    monkeypatch.setattr(rows, "latest_times", latest_times)
+    assert_same_table(log.table("stats", last=last), before)
+    (batch,) = log.scan(Scan(kinds="stats"))
+    assert batch.table.rows == 9 + 3 * 4
+    (batch,) = log.scan(Scan(kinds="stats", after=batch.position))
+    assert batch.table["n"].tolist() == [9] * 3 * 4
+
+
 def test_damage_is_told_with_its_file(run: Path) -> None:
     with (run / "2.flog").open("ab") as file:
         file.write(b"half")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
+import logging
 import math
 import re
 import socket
@@ -21,7 +23,9 @@ import uvicorn
 
 from handmade import Flog
 from trainlog.server.app import create_app
+from trainlog.server.app_state import Limits
 from trainlog.server.connections import limited_protocol
+from trainlog.server.responses import one_line
 
 STATS = 2
 
@@ -126,10 +130,39 @@ def is_closed(one: socket.socket) -> bool:
     return True
 
 
-@pytest.mark.parametrize("text", ["", "GET / HT", "GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+HALF_A_BODY = (
+    "POST /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    'Content-Length: 99\r\n\r\n{"ru'
+)
+
+
+@pytest.mark.parametrize("text", ["", "GET / HT", "GET / HTTP/1.1\r\nHost: localhost\r\nX: ", HALF_A_BODY])
 def test_half_a_request_does_not_stay_for_ever(port: int, text: str) -> None:
     with connect(port, text) as one:
         assert is_closed(one)
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_mistake_of_the_server(
+    serve: Callable[..., Any], runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = serve(runs)
+    with connect(site.port, HALF_A_BODY):
+        site.until(lambda: bool(site.server.server_state.tasks))
+    site.until(lambda: not site.server.server_state.tasks)
+    assert not capsys.readouterr().err
+
+
+def test_a_head_request_takes_no_place_of_a_stream(serve: Callable[..., Any], runs: Path) -> None:
+    site = serve(runs, limits=Limits(streams=1))
+    head = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    with contextlib.closing(head):
+        for _ in range(2):
+            head.request("HEAD", "/api/v1/stream")
+            answer = head.getresponse()
+            assert (answer.status, answer.read()) == (200, b"")
+            assert "event-stream" in answer.headers["content-type"]
+        with site.stream() as stream:
+            stream.until("hello")
 
 
 def test_a_request_of_single_letters_gets_no_more_time(port: int) -> None:
@@ -197,6 +230,17 @@ def test_a_log_that_changes_while_it_is_downloaded_breaks_the_download(runs: Pat
     assert stopped == "trainlog: stopped"
     assert "a download was ended early, as its log changed while it was sent: " in line
     assert "big.flog" in line
+
+
+def test_an_answer_that_the_end_of_the_server_cuts_off_is_one_line() -> None:
+    try:
+        raise asyncio.CancelledError("Task cancelled, timeout graceful shutdown exceeded")
+    except asyncio.CancelledError:
+        record = logging.LogRecord(
+            "uvicorn.error", logging.ERROR, "", 0, "Exception in ASGI application\n", (), sys.exc_info()
+        )
+    assert one_line(record)
+    assert logging.Formatter().format(record) == "an answer was ended early, as the server ended"
 
 
 def test_a_stream_goes_on_although_its_client_says_nothing(port: int) -> None:

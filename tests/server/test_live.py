@@ -14,7 +14,7 @@ import trainlog
 from handmade import Flog
 from trainlog.live_log.cursor import START, Cursor
 from trainlog.live_log.log import Log
-from trainlog.model import Kind
+from trainlog.model import Frame, Kind
 
 
 def frame(n: int, **more: Any) -> bytes:
@@ -243,3 +243,28 @@ def test_what_training_went_back_over_is_hidden(serve: Callable[..., Any], runs:
         site.until(lambda: site.run("x.flog")["frames"] == 9)
     time.sleep(0.3)
     assert site.run("x.flog")["frames"] == 9, "a checksum was counted, or what was superseded"
+
+
+def test_the_rows_of_shards_as_csv_are_in_the_order_of_times(serve: Callable[..., Any], runs: Path) -> None:
+    def write_shard(rank: int, steps: range) -> None:
+        with trainlog.create(runs / "run.flog" / f"{rank}.flog", {"shard": {"rank": rank, "began": 1000.0}}) as log:
+            for step in steps:
+                log.write(Frame(float(step), Kind.STATS, {"step": step, "mine": rank}))
+
+    write_shard(0, range(5, 8))
+    site = serve(runs)
+    site.until(lambda: site.run("run.flog")["kinds"]["stats"]["read"] == 3)
+    write_shard(1, range(4, 7))
+    site.until(lambda: site.run("run.flog")["kinds"]["stats"]["read"] == 6)
+    text = site.get(f"/api/v1/runs/{site.id('run.flog')}/rows.csv", keys="mine", x="step").body.decode()
+    assert text.split() == [
+        "time,step,mine",
+        "4.0,4.0,1",
+        "5.0,5.0,0",
+        "5.0,5.0,1",
+        "6.0,6.0,0",
+        "6.0,6.0,1",
+        "7.0,7.0,0",
+    ]
+    last = site.run("run.flog", "frame", kind="stats", row=5)
+    assert (last["time"], last["x"], last["data"]["step"]) == (6, 6, 6)

@@ -229,7 +229,10 @@ def test_the_command_listens_on_loopback_and_makes_a_token_elsewhere(runs: Path,
     assert "token" not in plain.output
     everywhere = runner.invoke(command, [str(runs), "--port", "0", "--host", "0.0.0.0"], catch_exceptions=False)
     assert "/?token=" in everywhere.output
-    assert heard == ["127.0.0.1", "0.0.0.0"]
+    bracketed = runner.invoke(command, [str(runs), "--port", "0", "--host", "[::1]"], catch_exceptions=False)
+    assert "http://[::1]:" in bracketed.output
+    assert "token" not in bracketed.output
+    assert heard == ["127.0.0.1", "0.0.0.0", "::1"]
     short = runner.invoke(command, [str(runs), "--token", "abc"])
     assert short.exit_code == 2
 

@@ -6,12 +6,14 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 from trainlog.errors import LogWriteError
 from trainlog.storage.location import RemotePath
+from trainlog.storage.locks import one_at_a_time
 from trainlog.storage.replace import atomic_write
 
 __all__ = ["NAME", "PREFIX", "Notes"]
@@ -92,8 +94,7 @@ class Notes:
 
         """
         run.encode()
-        with self._lock:
-            self.refresh()
+        with self._changing():
             said = _run({**self.runs.get(run, {}), **fields})
             runs = {**self.runs, run: said}
             if not said:
@@ -111,14 +112,21 @@ class Notes:
         name, query = _text(name, "view").strip(), _text(query, "address")
         if not name:
             raise ValueError("a view needs a name")
-        with self._lock:
-            self.refresh()
+        with self._changing():
             views = {**self.views, name: query}
             if not query:
                 del views[name]
             if len(views) > _MOST_VIEWS:
                 raise ValueError(f"there are at most {_MOST_VIEWS} views")
             self._write(self.runs, views)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep other writers out between reading and writing, so that their changes are not lost."""
+        is_remote = isinstance(self.path, RemotePath)
+        with self._lock, nullcontext() if is_remote else one_at_a_time(self.path.parent):
+            self.refresh()
+            yield
 
     def _write(self, runs: dict[str, dict[str, Any]], views: dict[str, str]) -> None:
         if why := self.refusal():

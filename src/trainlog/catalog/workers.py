@@ -246,5 +246,8 @@ def serve() -> None:
             answer = pickle.dumps((number, True, function(task)), protocol=5)
         except BaseException as error:  # noqa: BLE001 - raised again by the caller
             answer = pickle.dumps((number, False, error), protocol=5)
-        output.write(answer)
-        output.flush()
+        try:
+            output.write(answer)
+            output.flush()
+        except BrokenPipeError:  # the caller has exited; flushing the buffer at exit would fail again
+            os._exit(0)

@@ -71,12 +71,13 @@ def command(
         raise click.UsageError("a token needs at least 8 characters")
     if any(not _SITE.fullmatch(site) for site in framers):
         raise click.UsageError("a site must be an address like https://example.org, or 'self'")
+    host = host.strip("[]")  # as an IPv6 address is written in a URL
     if not is_loopback(host) and token is None:
         token = new_token()
     _allow_many_connections()
     server = _listen(host, port)
     address, port = server.getsockname()[:2]
-    names = {"127.0.0.1", "localhost", "::1", host.strip("[]"), *hostnames}
+    names = {"127.0.0.1", "localhost", "::1", host, *hostnames}
     if address in ("0.0.0.0", "::"):
         names |= {socket.gethostname(), socket.getfqdn(), *_addresses()}
     shown = f"[{host}]" if ":" in host else ("localhost" if address in ("0.0.0.0", "127.0.0.1", "::") else host)
@@ -122,7 +123,7 @@ def _listen(host: str, port: int) -> socket.socket:
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD)  # connections inherit it
     try:
-        server.bind((host.strip("[]"), port))
+        server.bind((host, port))
     except OSError as error:
         server.close()
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror or error}") from error

@@ -18,7 +18,7 @@ from trainlog import registry
 from trainlog.cli.dump import frame_options, json_line
 from trainlog.cli.output import LogPath, echo
 from trainlog.codec import Reader
-from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, UnknownFormat
+from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, LogReadError, UnknownFormat
 from trainlog.model import Frame, Kind
 from trainlog.scan import Batch, Gap, Scan, damage_handler, stretches
 from trainlog.storage.location import RemotePath
@@ -96,14 +96,22 @@ def _follow_by_scans(reader: Reader, kind: Kind | None, last: int | None, show: 
             tell(gap)
 
     scan = Scan(kinds=kind, columns=(), last=last, on_damage=tell_once)
+    is_told = False
     while True:
         try:
             for stretch in stretches(reader.scan(scan)):
                 for frame in _taken(reader, stretch, scan.last):
                     show(frame)
                 scan = replace(scan, last=None, after=[*stretch.values()][-1].position)
+            is_told = False
         except (LogNotFound, DamagedLog):
             pass  # deleted, or without a whole header yet; the next look will show
+        except (LogReadError, UnknownFormat) as error:
+            if scan.after is None:
+                raise
+            if not is_told:  # a permission can be given back, a network can recover
+                echo(f"trainlog: note: {error.message}; waiting until it can be read again", err=True)
+            is_told = True
         if scan.after is not None:
             reader = reader.with_superseded()  # a rewind is shown as an event, and takes nothing back
         time.sleep(_PAUSE)

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from trainlog.cli.dump import KeysType
 from trainlog.cli.output import LogPath, human_size, human_time, markup, output_console
 from trainlog.conventions import AxisName
-from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, TrainlogWarning, UnknownFormat
+from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, LogReadError, TrainlogWarning, UnknownFormat
 from trainlog.live_log.columns import Series
-from trainlog.live_log.log import Log
+from trainlog.live_log.log import FileState, Log
 from trainlog.model import Kind
 
 if TYPE_CHECKING:
@@ -99,11 +99,19 @@ class _View:
         self._curves: dict[str, _Curve] = {}
         self._frames = 0
         self._note = note
+        self._is_lost = False
 
     def look(self, deadline: float) -> bool:
         """Continue reading until *deadline* (monotonic seconds); True if there is more to read immediately."""
         try:
+            if self._is_lost:
+                self._begin()
             is_more = self._log.advance(deadline)
+        except (LogReadError, LogNotFound, DamagedLog, UnknownFormat) as error:
+            if not self._frames:
+                raise
+            self._is_lost, self._note = True, error.message  # a permission can be given back, a network can recover
+            return False
         except InvalidPosition:
             with suppress(LogNotFound, DamagedLog, UnknownFormat):  # it has no whole header yet
                 self._begin("the log was replaced by this one")
@@ -130,7 +138,8 @@ class _View:
 
         meta = self._log.meta
         subject = " · ".join(markup(meta[key]) for key in ("creature", "task") if meta.get(key))
-        size = human_size(self._path.stat().st_size) if self._path.exists() else "deleted"
+        sizes = [state.size for file in self._log.reader.files if (state := FileState.of(file)).size >= 0]
+        size = human_size(sum(sizes)) if sizes else "deleted"
         facts = [
             *self._progress(),
             f"{self._frames:,} frames",

@@ -60,7 +60,8 @@ def _rounded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def plain_array(value: Any) -> Any:
     """Convert a masked array, or anything that `as_array` accepts, to lists.
 
-    Complex numbers become ``[re, im]``, and records maps. ``datetime64`` and ``timedelta64`` become float seconds, NaN for NaT; masked values become None. Objects stay.
+    Complex numbers become ``[re, im]``, records maps. ``datetime64`` and ``timedelta64`` become float seconds, with NaN
+    for NaT; masked values become None. Objects stay as they are.
 
     Raises:
         UnsupportedFrame: as `as_array`, and for lengths of time that are not seconds, such as months.

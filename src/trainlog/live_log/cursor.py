@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from typing import Final, NamedTuple, Self
 
 __all__ = ["START", "Cursor", "Mark"]
 
-_TEXT: Final = re.compile(r"[0-9a-f]{8}(?:\.\d{1,18}\.[A-Za-z0-9_-]{0,1400}){1,4}", re.ASCII)
+_TEXT: Final = re.compile(r"[0-9a-f]{8}(?:\.\d{1,18}\.[A-Za-z0-9_-]*){1,4}", re.ASCII)
 
 
 class Mark(NamedTuple):
@@ -51,17 +52,17 @@ class Cursor(NamedTuple):
             ValueError: for anything else.
 
         """
-        if _TEXT.fullmatch(text) is None:
-            raise ValueError("it is not a cursor of this server")
-        identity, *parts = text.split(".")
-        marks = [
-            Mark(int(end), base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)).decode())
-            for end, code in zip(parts[::2], parts[1::2], strict=True)
-        ]
-        cursor = cls(identity, tuple(marks))
-        if str(cursor) != text:
-            raise ValueError("it is not a cursor of this server")
-        return cursor
+        if _TEXT.fullmatch(text) is not None:
+            identity, *parts = text.split(".")
+            with suppress(ValueError):  # not base64, or not UTF-8
+                marks = [
+                    Mark(int(end), base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)).decode())
+                    for end, code in zip(parts[::2], parts[1::2], strict=True)
+                ]
+                cursor = cls(identity, tuple(marks))
+                if str(cursor) == text:
+                    return cursor
+        raise ValueError("it is not a cursor of this server")
 
     def advanced(self, other: Cursor) -> Cursor:
         """The cursor with those marks of *other*, a cursor of the same log, that are further on."""

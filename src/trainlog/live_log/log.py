@@ -13,13 +13,13 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.codec import Batch, Gap, Reader
-from trainlog.conventions import Conventions
+from trainlog.conventions import RANK, Conventions
 from trainlog.errors import InvalidPosition, LogReadError
-from trainlog.live_log.column_file import ColumnFile
+from trainlog.live_log.column_file import ColumnFile, codes_of, no_numbers
 from trainlog.live_log.columns import Rows
 from trainlog.live_log.cursor import START, Cursor, Mark
 from trainlog.model import Frame, Kind
-from trainlog.scan import Scan
+from trainlog.scan import Ints, Scan
 from trainlog.storage.location import RemotePath
 
 __all__ = ["FileState", "Log"]
@@ -96,6 +96,9 @@ class _Part:
 
         """
         if self.wants_values and not self._reads_values:
+            if not self._log.reader.keeps_order:
+                self._log.forget(self.kinds)  # one scan returns them in another order than several scans
+                self.knows_times = False
             self._batches, self._stamp, self._not_before = None, None, 0.0
             self._reads_values, self.mark, self.is_current = True, START, False
         if self._batches is None:
@@ -126,7 +129,7 @@ class _Part:
         self._batch_rows = self._rows_wanted()
         scan = Scan(
             kinds=self.kinds,
-            columns=None if self._reads_values else self._log.conventions.axis_keys,
+            columns=None if self._reads_values else self._log.clock_keys,
             after=self.mark.position or None,
             on_damage=self._log.note_damage,
             batch_rows=self._batch_rows,
@@ -186,7 +189,8 @@ class Log:
         self.id = id
         self.name = name
         self._files = tuple(files) or (path,)
-        self._is_folder = not isinstance(path, RemotePath) and path.is_dir()
+        # A pattern is not the name of a file.
+        self._is_folder = not isinstance(path, RemotePath) and (path.is_dir() or not path.exists())
         before: Stamp = {} if self._is_folder else self._stat()  # so that a replacement from now on is noticed
         self.reader: Reader = registry.open(path)
         if not files:
@@ -222,6 +226,12 @@ class Log:
         """The damaged places of the files, one sentence each."""
         return [f"skipped {gap}" for gap in list(self.gaps.values())]
 
+    @property
+    def clock_keys(self) -> tuple[str, ...]:
+        """The columns that are read if no values are wanted."""
+        own = self.conventions.axis_keys
+        return own if self.reader.keeps_order else (*own, RANK)
+
     # --- for the poller's thread ---
 
     def advance(self, deadline: float) -> bool:
@@ -254,6 +264,10 @@ class Log:
         if kind not in self.rows:
             self.rows = dict(sorted({**self.rows, kind: Rows(self._file)}.items()))
         return self.rows[kind]
+
+    def forget(self, kinds: Collection[Kind]) -> None:
+        """Drop the rows of *kinds*, which are read again."""
+        self.rows = {kind: rows for kind, rows in self.rows.items() if kind not in kinds}
 
     def note_damage(self, gap: Gap) -> None:
         """Record bytes that are not a record; an unfinished record at the end is not damage."""
@@ -317,11 +331,39 @@ class Log:
         """
         if kind not in self.rows or not len(rows):
             return []
-        orders = self.rows[kind].order.pick(np.asarray(rows, np.int64))
-        frames = list(self.reader.take(orders.tolist()))
+        orders = self.orders(kind, np.asarray(rows, np.int64))
+        rising = np.argsort(orders)
+        frames = list(self.reader.take(orders[rising].tolist()))
         if len(frames) < len(orders):
             raise InvalidPosition("the file was replaced or cut", path=self.reader.path)
-        return frames
+        return [frames[place] for place in np.argsort(rising).tolist()]
+
+    def orders(self, kind: Kind, rows: Ints) -> Ints:
+        """The orders, for `Reader.take`, of the frames of *kind* at the ascending *rows*; not sorted unless it keeps order.
+
+        Raises:
+            InvalidPosition: when the frames are gone.
+
+        """
+        here = self.rows[kind]
+        if self.reader.keeps_order:
+            return here.order.pick(rows)
+        # Each look has merged only its own rows. Within each file the frames of a kind stay in their order.
+        count = here.clocks.rows
+        known = _who_and_when(here, count)
+        there = Rows(ColumnFile())
+        for batch in self.reader.scan(Scan(kinds=kind, columns=(RANK,), on_damage="ignore")):
+            there.extend(batch, with_values=True)
+        group = np.unique(np.concatenate((known, _who_and_when(there, len(there)))), axis=0, return_inverse=True)[1]
+        mine, others = group.reshape(-1)[:count], group.reshape(-1)[count:]
+        by_group, other_by_group = np.argsort(mine, kind="stable"), np.argsort(others, kind="stable")
+        wanted = mine[rows[rows < count]]
+        number = np.argsort(by_group)[rows[rows < count]] - np.searchsorted(mine[by_group], wanted)
+        place = np.searchsorted(others[other_by_group], wanted) + number
+        if len(wanted) < len(rows) or (place >= len(others)).any() or (others[other_by_group[place]] != wanted).any():
+            raise InvalidPosition("the file was replaced or cut", path=self.reader.path)
+        orders: Ints = there.order.read()[other_by_group[place]]
+        return orders
 
     # --- cursors ---
 
@@ -348,6 +390,8 @@ class Log:
             return mark == START
         if mark.position in self._issued:
             return True
+        if not self.reader.keeps_order:
+            return False
         try:
             scan = Scan(kinds=kinds, columns=(), after=mark.position, on_damage="ignore", batch_rows=1)
             next(self.reader.scan(scan), None)
@@ -361,3 +405,11 @@ class Log:
             return 0
         ends = (mark.end for part, mark in zip(self._parts, cursor.marks, strict=True) if kind in part.kinds)
         return self.rows[kind].order.search(next(ends) - 1)
+
+
+def _who_and_when(rows: Rows, count: int) -> Ints:
+    """The bits of the time and the rank of the first *count* rows, shape (count, 2)."""
+    series = rows.clocks.series.get(RANK)
+    rank = no_numbers(np.full(count, -1)) if series is None else series.numbers(0, count)
+    rank[codes_of(rank) >= 0] = np.nan  # texts have different numbers in each
+    return np.stack((rows.time.read(0, count), rank), axis=1).view(np.int64)

@@ -262,7 +262,13 @@ def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window |
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["time", *own, *map(_harmless, keys)])
-    found = cells_of(log.reader.take(_orders(log, kind, rows)), keys)
+    if log.reader.keeps_order:
+        orders = _orders(log, kind, rows)
+    else:
+        unsorted = log.orders(kind, np.asarray(rows))
+        rising = np.argsort(unsorted)
+        orders, x = iter(unsorted[rising].tolist()), np.asarray(x)[rising]
+    found = cells_of(log.reader.take(orders), keys)
     for place in x:
         row = next(found, None)
         if row is None:

@@ -50,7 +50,7 @@ def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> ty
 
         def _watch(self) -> None:
             """Start the time limit of a request; further bytes of the request do not extend it."""
-            waits = self.cycle is None or self.cycle.response_complete
+            waits = self._waits()
             if waits and self._request is None:
                 self._request = self.loop.call_later(patience, self._close)
             elif not waits and self._request is not None:
@@ -59,7 +59,11 @@ def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> ty
 
         def _close(self) -> None:
             self._request = None
-            if self.cycle is None or self.cycle.response_complete:
+            if self._waits():
                 self.transport.abort()
+
+        def _waits(self) -> bool:
+            """Whether a request, or the rest of one, is expected from the client."""
+            return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     return LimitedProtocol

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
@@ -50,10 +50,13 @@ async def json_body(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise ApiError(415, "body", "the body must be JSON")
     parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > BODY:
-            raise ApiError(413, "body", "the body is too long")
+    try:
+        async for part in request.stream():
+            parts += part
+            if len(parts) > BODY:
+                raise ApiError(413, "body", "the body is too long")
+    except ClientDisconnect:
+        raise ApiError(400, "body", "the body ends too early") from None
     try:
         body = json.loads(parts)
     except (ValueError, RecursionError):

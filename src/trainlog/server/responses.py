@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,10 +50,12 @@ class _BrokenDownload(Exception):
 
 
 def one_line(record: logging.LogRecord) -> bool:
-    """A filter for the log of the server: a broken download is one line there, without a traceback."""
+    """A filter for the log of the server: an answer that ended early is one line there, without a traceback."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, _BrokenDownload):
         record.msg, record.args, record.exc_info = printable(str(error)), (), None
+    elif isinstance(error, asyncio.CancelledError):
+        record.msg, record.args, record.exc_info = "an answer was cut off, because the server exits", (), None
     return True
 
 

@@ -57,6 +57,8 @@ async def stream(request: Request) -> Response:
     for name in names:
         state.entry(name)
         followed.append(_RunFollower(state, name, kinds, keys, cursors.get(name)))
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream")  # a stream would keep its place until the client leaves
     return _LimitedStream(state, _messages(state, followed))
 
 

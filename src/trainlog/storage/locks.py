@@ -7,19 +7,22 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from trainlog.errors import LogInUse
 from trainlog.storage.location import RemotePath
 
-__all__ = ["lock", "lock_owner", "open_locked", "unlock"]
+__all__ = ["lock", "lock_owner", "one_at_a_time", "open_locked", "unlock"]
 
 # The errors of flock on file systems without locks; there the log is written without one.
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 # Seconds between attempts to lock: checking whether a log is in use holds its lock for a moment.
 _PAUSES: Final = (0.001, 0.004, 0.016, None)
+
+_LONGEST_WAIT: Final = 2.0  # seconds
 
 
 def open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
@@ -63,6 +66,33 @@ def lock(fd: int, path: Path) -> None:
                 message = f"{who} is writing this log; each process needs its own log"
                 raise LogInUse(message, path=path) from error
             time.sleep(pause)
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let only one thread of all processes change the content of *folder* at a time, if its file system has locks.
+
+    After two seconds the caller continues without the lock, because a program can hold it for hours for another purpose.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # the change itself reports the error
+        yield
+        return
+    try:
+        end = time.monotonic() + _LONGEST_WAIT
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.002)
+            except OSError:
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(fd)
 
 
 def unlock(fd: int) -> None:

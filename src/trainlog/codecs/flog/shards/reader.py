@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.flog.shards.cursor import ShardCursor
 from trainlog.codecs.flog.shards.files import Shard, shard_files
 from trainlog.codecs.flog.shards.rows import BEGIN, ShardRows, keep_last, merged
-from trainlog.errors import InvalidPosition, LogNotFound
+from trainlog.errors import InvalidPosition, LogNotFound, TruncatedLog
 from trainlog.model import End, Frame, Kind, KindLike
 from trainlog.scan import Batch, OnDamage, Place, Position, Scan, stretch
 from trainlog.storage.source import Wait, never
@@ -35,6 +36,8 @@ class FlogShards(Reader):
     are. Every frame has a key ``rank``, unless it has one already: the number of the writer. Files that appear while
     somebody follows the log are followed as well.
     """
+
+    keeps_order = False
 
     def __init__(self, path: Path) -> None:
         self._shards = {file: Shard(FlogReader(file), n) for n, file in enumerate(shard_files(path))}
@@ -82,9 +85,11 @@ class FlogShards(Reader):
 
     def _known(self) -> Iterator[tuple[Path, Shard]]:
         for n, file in enumerate(shard_files(self.path)):
-            if file not in self._shards and file.stat().st_size:
-                shard = Shard(FlogReader(file), n)
-                self._shards[file] = shard if self._hides else shard.with_superseded()
+            # A new shard can lack a part of its header, or be deleted again; the next look will show.
+            with suppress(TruncatedLog, LogNotFound, FileNotFoundError):
+                if file not in self._shards and file.stat().st_size:
+                    shard = Shard(FlogReader(file), n)
+                    self._shards[file] = shard if self._hides else shard.with_superseded()
             if file in self._shards:
                 yield file, self._shards[file]
 
