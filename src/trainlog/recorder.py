@@ -377,7 +377,7 @@ class TrainingRecorder(ClosedByBlock):
             As ``record_creature_frame``.
 
         """
-        step = whole_number(step, -(2**63), "step is the step of the checkpoint")
+        step = whole_number(step, -(2**63), "step is that of the checkpoint")
         self._put(self.now(), _EVENT, {**REWIND, "step": step})
 
     def now(self) -> float:

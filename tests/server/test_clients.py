@@ -240,7 +240,7 @@ def test_an_answer_that_the_end_of_the_server_cuts_off_is_one_line() -> None:
             "uvicorn.error", logging.ERROR, "", 0, "Exception in ASGI application\n", (), sys.exc_info()
         )
     assert one_line(record)
-    assert logging.Formatter().format(record) == "an answer was ended early, as the server ended"
+    assert logging.Formatter().format(record) == "an answer was cut off, because the server exits"
 
 
 def test_a_stream_goes_on_although_its_client_says_nothing(port: int) -> None:

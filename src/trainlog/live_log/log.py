@@ -339,7 +339,7 @@ class Log:
         return [frames[place] for place in np.argsort(rising).tolist()]
 
     def orders(self, kind: Kind, rows: Ints) -> Ints:
-        """The orders, for `Reader.take`, of the frames of *kind* at the ascending *rows*; not sorted unless it keeps order.
+        """The orders for `Reader.take` of the frames of *kind* at the ascending *rows*; not always sorted.
 
         Raises:
             InvalidPosition: when the frames are gone.

@@ -72,7 +72,7 @@ def lock(fd: int, path: Path) -> None:
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Let only one thread of all processes change the content of *folder* at a time, if its file system has locks.
 
-    After two seconds the caller continues without the lock, because a program can hold it for hours for another purpose.
+    After two seconds the caller continues without the lock, because another program can hold it for hours.
     """
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
