@@ -17,13 +17,13 @@ What = Literal["header", "torn tail", "hole", "payload", "length", "checksum", "
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem of a log.
+    """A problem in a log.
 
     Attributes:
-        what: ``header``: one that does not say what it must. ``torn tail``: an unfinished record at the end. ``hole``:
-            bytes that are no record. ``payload``: a record that cannot be decoded. ``length``: an impossible length of
-            a record or a file. ``checksum``: bytes that differ from those that were written. ``time``: times that step
-            back. ``end``: the mark of a log that was closed is missing.
+        what: ``header``: the header is damaged. ``torn tail``: an unfinished record at the end. ``hole``: bytes that
+            are not a record. ``payload``: a record that cannot be decoded. ``length``: an impossible length of a record
+            or a file. ``checksum``: bytes that differ from those that were written. ``time``: times that step back.
+            ``end``: the end mark of a closed log is missing.
         offset: the first byte.
         size: the number of bytes.
         text: one sentence for people.
@@ -49,8 +49,8 @@ class Verdict:
         size: bytes of its files.
         kinds: the number of whole frames of each kind.
         problems: in the order of the file.
-        sealed: how many bytes a correct checksum covers; 0 for a log without checksums.
-        closed: whether it ends with the mark of a log that was closed; None for a log without such marks.
+        sealed: the number of bytes that a correct checksum covers; 0 for a log without checksums.
+        closed: whether it ends with the end mark of a closed log; None for a log without such marks.
 
     """
 
@@ -80,10 +80,10 @@ class Repair:
         target: the repaired log.
         kept: the number of frames of each kind in it.
         lost: the number of lost frames by the name of their kind; ``unknown`` where the kind is not known, and
-            ``header`` for a header that may have said more than what was rebuilt of it.
-        lost_bytes: bytes of the source that are no whole frame.
+            ``header`` when the original header may have held more than the rebuilt one.
+        lost_bytes: bytes of the source that are not part of a whole frame.
         doubtful: ranges of the source, (offset, size), with a wrong checksum; their frames are kept.
-        header: why the header was rebuilt; empty when it is the source's.
+        header: why the header was rebuilt; empty when the header is the source's.
 
     """
 

@@ -309,7 +309,7 @@ def test_a_log_that_is_replaced_while_it_is_followed(tmp_path: Path) -> None:
     ):
         path.write_bytes(first)
         seen: list[int] = []
-        with pytest.raises(InvalidPosition, match="while it was followed; read it anew"):
+        with pytest.raises(InvalidPosition, match="while it was followed; read it again"):
             deque(map(seen.append, followed(path, lambda: None, change, lambda: None)), maxlen=0)
         assert seen == [0, 1, 2, 3, 4]
 

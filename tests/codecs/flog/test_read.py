@@ -95,7 +95,7 @@ def test_a_hole_is_passed_and_told(make: Make) -> None:
     path = make([*before, orphans, *after])
     log = trainlog.open(path)
     start = len(b"".join(before))
-    with pytest.warns(DamagedLogWarning, match=f"78 bytes that are no record, from byte {start:,} to {start + 78:,}"):
+    with pytest.warns(DamagedLogWarning, match=f"78 bytes that are not a record, from byte {start:,} to {start + 78:,}"):
         assert same(plain(log.frames()), FRAMES)
     with pytest.raises(CorruptLog) as caught:
         list(log.frames(on_damage="raise"))
@@ -294,7 +294,7 @@ def test_a_file_that_shrinks_while_it_is_followed(make: Make) -> None:
         path.write_bytes(b"")
         return True
 
-    with pytest.raises(InvalidPosition, match="cut or written over while it was followed; read it anew"):
+    with pytest.raises(InvalidPosition, match="cut or overwritten while it was followed; read it again"):
         list(trainlog.open(path).frames(wait=shrink))
 
 
