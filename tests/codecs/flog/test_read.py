@@ -215,7 +215,7 @@ def test_a_file_that_ends_in_its_header(make: Make) -> None:
 @pytest.mark.parametrize("meta", [b"{", b"[1]", b"\xff", b"7", b'{"a":' * 5000])
 def test_metadata_that_are_no_json_object_do_not_hide_the_frames(make: Make, meta: bytes) -> None:
     path = make([Flog.header(meta), *made()[1:]])
-    with pytest.warns(DamagedLogWarning, match="the metadata are no JSON object"):
+    with pytest.warns(DamagedLogWarning, match="the metadata are not a JSON object"):
         frames = list(trainlog.open(path))
     assert len(frames) == len(FRAMES)
 
