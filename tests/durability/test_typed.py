@@ -232,7 +232,7 @@ def test_a_page_that_the_disk_cannot_give(long_log: Path, monkeypatch: pytest.Mo
     assert np.array_equal(log.table("creature")["pos"], [frame.data["pos"] for frame in kept])
     assert log.summary().frames == len(kept)
     problems = trainlog.verify(long_log).damage
-    assert problems[0].text.startswith("the disk cannot read all of byte")
+    assert problems[0].text.startswith("the disk cannot read all bytes from")
 
 
 def test_a_disk_that_gives_nothing(long_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

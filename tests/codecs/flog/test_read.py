@@ -95,7 +95,9 @@ def test_a_hole_is_passed_and_told(make: Make) -> None:
     path = make([*before, orphans, *after])
     log = trainlog.open(path)
     start = len(b"".join(before))
-    with pytest.warns(DamagedLogWarning, match=f"78 bytes that are not a record, from byte {start:,} to {start + 78:,}"):
+    with pytest.warns(
+        DamagedLogWarning, match=f"78 bytes that are not a record, from byte {start:,} to {start + 78:,}"
+    ):
         assert same(plain(log.frames()), FRAMES)
     with pytest.raises(CorruptLog) as caught:
         list(log.frames(on_damage="raise"))

@@ -147,7 +147,7 @@ def _problem(source: Source, gap: Gap) -> Problem:
         return Problem("torn tail", gap.offset, gap.size, str(gap))
     end = gap.offset + gap.size
     if not source.is_readable(gap.offset, end):
-        return Problem("hole", gap.offset, gap.size, f"the disk cannot read all of byte {gap.offset:,} to {end:,}")
+        return Problem("hole", gap.offset, gap.size, f"the disk cannot read all bytes from {gap.offset:,} to {end:,}")
     if gap.size > _HEAD:
         time, number, size = FRAME.unpack_from(source.block(gap.offset, _HEAD))
         if is_likely(time, number):
