@@ -126,7 +126,7 @@ def repair_in_place(path: str | os.PathLike[str]) -> Repair:
         file = AppendFile.reopen(where)
         try:
             if file.size() != problem.offset + problem.size:
-                raise LogInUse("it was written meanwhile, and is left as it is", path=where)
+                raise LogInUse("it was written meanwhile, so it is not changed", path=where)
             file.cut_back(problem.offset)
             file.sync()
         finally:

@@ -20,10 +20,10 @@ class Problem:
     """A problem in a log.
 
     Attributes:
-        what: ``header``: the header is damaged. ``torn tail``: an unfinished record at the end. ``hole``: bytes that
-            are not a record. ``payload``: a record that cannot be decoded. ``length``: an impossible length of a record
-            or a file. ``checksum``: bytes that differ from those that were written. ``time``: times that step back.
-            ``end``: the end mark of a closed log is missing.
+        what: ``header``: a damaged header, or one with unreadable metadata. ``torn tail``: an unfinished record at the
+            end. ``hole``: bytes that are not a record. ``payload``: a record that cannot be decoded. ``length``: an
+            impossible length of a record or a file. ``checksum``: bytes that differ from those that were written.
+            ``time``: times that step back. ``end``: the end mark of a closed log is missing.
         offset: the first byte.
         size: the number of bytes.
         text: one sentence for people.

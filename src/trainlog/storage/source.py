@@ -423,7 +423,7 @@ class Source:
 
     def _advance(self, size: int) -> bytes:
         if not self.is_readable(self.offset, self.offset + size):
-            raise LogReadError("cannot read: the disk reports an error for these bytes", path=self.path, offset=self.offset)
+            raise LogReadError("cannot read: the disk reported an I/O error", path=self.path, offset=self.offset)
         start = self.offset - self._ahead_from
         self.offset += size
         return self._ahead[start : start + size]
