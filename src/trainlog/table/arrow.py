@@ -38,7 +38,7 @@ def extra(module: str, install: str) -> Any:
 
 
 def with_time(time: Array, columns: Mapping[str, Column]) -> dict[str, Column]:
-    """*columns* after a first column ``time``; a column that already has this name is renamed to ``time#2``.
+    """*columns* after a first column ``time``; a column that already has this name is numbered, ``time#2``.
 
     Names become valid UTF-8, as other libraries require it.
     """
