@@ -98,7 +98,7 @@ class FlogShards(Reader):
         count, before = _parse(scan.after)
         shards = {file.name: shard for file, shard in self._known()}
         if gone := before.keys() - shards.keys():
-            raise InvalidPosition(f"{min(gone)}, which was read before, is gone; read it again", path=self.path)
+            raise InvalidPosition(f"{min(gone)} is gone, but was read before; read it again", path=self.path)
         done = frozenset[int]().union(*(Place.parse(one).done for one in before.values()))
         if done:  # a partly returned stretch ends where it ended before, and new files are not part of it
             for batch in self._stretch(scan, {name: shards[name] for name in before}, count, before, done):
