@@ -101,7 +101,7 @@ def test_functions_that_cannot_be_read_leave_the_steps(tmp_path: Path, functions
     assert log.table("creature").rows == 1
     done = trainlog.convert(log, tmp_path / "a.flog")
     assert list(done.losses) == [
-        f"{len(functions)} bytes that are no record, from byte 0 to {len(functions)} of a.simion.log.functions"
+        f"{len(functions)} bytes that are not a record, from byte 0 to {len(functions)} of a.simion.log.functions"
     ]
     with pytest.raises(trainlog.TrainlogError, match=why):
         trainlog.open(path.with_name(path.name + ".functions"), codec="simion")

@@ -106,7 +106,7 @@ def test_at() -> None:
     # The clock stepped back: what was written last is the state of that time.
     assert LOG.at(1.9, "stats").data["a"] == 5
     assert LOG.at(1e9, "stats").data["a"] == 6
-    with pytest.raises(EmptyLog, match="no stats frame until -1 s"):
+    with pytest.raises(EmptyLog, match="no stats frame up to -1 s"):
         LOG.at(-1, "stats")
     with pytest.raises(EmptyLog):
         LOG.at(1)
@@ -144,7 +144,7 @@ def test_a_position_knows_all_numbers_of_long_arrays() -> None:
 def test_steps_of_a_log_whose_step_has_another_name() -> None:
     log = stats((0.0, {"timesteps": 0}), (1.0, {"timesteps": 5}))
     with pytest.raises(
-        KeyError, match="no stats frame has the key 'step', which steps= is of; their step is 'timesteps'"
+        KeyError, match="no stats frame has the key 'step', which steps= selects by; their step is 'timesteps'"
     ):
         log.table("stats", steps=(0, 10))
     assert stats((0.0, {"loss": 0})).table("stats", steps=(0, 10)).rows == 0

@@ -1,4 +1,4 @@
-"""What a format has to bring: Codec, Reader, Writer."""
+"""The base classes of every format: Codec, Reader, Writer."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive", "Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
 
-_SUMMARY_ROWS = 8192  # of a batch: in a hostile log every frame has keys of its own
+_SUMMARY_ROWS = 8192  # rows of a batch, limited because every frame of a hostile log may have its own keys
 
 
 class Reader(ABC):
     """A log that can be read: a value made of a path and a header.
 
-    It holds no open file, so that it can be iterated afresh, in nested loops, from several threads, and pickled.
-    A codec must bring ``frames``. All else is made of ``scan``, which is made of ``frames`` where a codec brings
-    nothing faster.
+    It holds no open file, so that it can be iterated many times, in nested loops and from several threads, and can be
+    pickled. A codec must implement ``frames``. Everything else is built on ``scan``, which is built on ``frames``
+    unless the codec implements a faster one.
 
     Attributes:
         path: the log.
-        header: what is true of the whole run, as the log said it when it was opened.
-        codec_name: the format, of a reader that `trainlog.open` gave.
+        header: the facts about the whole run that the log held when it was opened.
+        codec_name: the name of the format, when `trainlog.open` returned the reader.
         keeps_order: whether a scan after a position gives frames the same orders as a scan from the beginning, however
             the log has grown in the meantime; `take` needs the orders of the latter.
 
@@ -63,12 +63,12 @@ class Reader(ABC):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of the log that exist; a codec whose logs have several replaces this."""
+        """The existing files of the log; a codec whose logs have several files overrides this."""
         return (self.path,)
 
     @property
     def end(self) -> End | None:
-        """How the run ended, as the log says; None where the log does not say, see `trainlog.model.Header`."""
+        """How the run ended, according to the log; None where the log does not say, see `trainlog.model.Header`."""
         return self.header.end
 
     @abstractmethod
@@ -78,25 +78,25 @@ class Reader(ABC):
         """Yield the frames in the file's order.
 
         Args:
-            kind: only frames of this kind; others are passed undecoded where the format allows it.
-            wait: called when the next frame is not there yet. True means that it is worth trying again (it may
-                sleep first, see ``follow``); False ends the iteration.
-            on_damage: what to do about bytes that are no record, see `trainlog.scan.OnDamage`. The iteration goes on
-                behind them.
+            kind: only frames of this kind; others are skipped undecoded where the format allows it.
+            wait: called when the next frame is not there yet. True means that it is worth trying again (the function
+                may sleep first, see ``follow``); False ends the iteration.
+            on_damage: what to do about bytes that are not a record, see `trainlog.scan.OnDamage`. The iteration
+                continues after them.
 
         Raises:
             TruncatedLog: with ``on_damage="raise"``, when the file ends inside a record.
-            CorruptLog: with ``on_damage="raise"``, when bytes are no record.
+            CorruptLog: with ``on_damage="raise"``, when bytes are not a record.
 
         """
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
-        """Yield what *scan* asks for, in batches of columns, each with the position behind it.
+        """Yield the answer to *scan* in batches of columns, each with the position after it.
 
-        A scan of one kind, with ``batch_rows=None``, is one batch.
+        A scan of one kind with ``batch_rows=None`` yields one batch.
 
         Raises:
-            InvalidPosition: when ``scan.after`` does not fit the log, or does not any more.
+            InvalidPosition: when ``scan.after`` does not fit the log, or no longer does.
             TruncatedLog, CorruptLog: with ``on_damage="raise"``, as ``frames``.
 
         """
@@ -106,9 +106,9 @@ class Reader(ABC):
         return batches_of(counter, scan, place, counter.check)
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
-        """Yield the whole frames at *orders*, which rise: those of `Batch.order`, of any kinds, of this log.
+        """Yield the complete frames at *orders*: ascending values of `Batch.order` of this log, of any kinds.
 
-        *orders* may be an iterator; it is advanced as the frames are taken. What is not there any more is left out.
+        *orders* may be an iterator; it is advanced as the frames are taken. Frames that no longer exist are left out.
         """
         wanted = iter(orders)
         order = next(wanted, None)
@@ -132,19 +132,20 @@ class Reader(ABC):
     ) -> Table:
         """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.Table`.
 
-        The table is made of the rows that are chosen, and of nothing else: a key that only the others have is no
-        column of it.
+        Only the selected rows determine the table: a key that only other rows have is not a column of it.
 
         Args:
-            kind: of which frames.
+            kind: the kind of frames.
             keys: only these columns, in this order; a nested one by its flattened name (``gait/phase``).
-            time: only frames from the first to before the second, in seconds; None in it for an open end.
-            steps: the same for the frames' ``step``; a frame without one, or whose step is no number, is left out.
-            last: of those, only so many from the end of the log.
+            time: only frames in this range of seconds, a pair (from, to): *from* is included, *to* is not, and None
+                leaves that end open.
+            steps: the same for the frames' ``step``; a frame without a step, or whose step is not a number, is left
+                out.
+            last: of those, at most the last N.
 
         Raises:
             KeyError: for a key that none of these frames has, and for *steps* where the step has another name.
-            ValueError: for a range that is no pair of numbers, or *last* below 0.
+            ValueError: for a range that is not a pair of numbers, or *last* below 0.
 
         """
         kind = Kind.of(kind)
@@ -158,16 +159,16 @@ class Reader(ABC):
             first = next(self.scan(Scan(kinds=kind, on_damage="ignore", batch_rows=BATCH)))
             other = Conventions.of(self.header).find("step", first.table)
             if other is not None and STEP not in first.table:
-                raise KeyError(f"no {kind} frame has the key 'step', which steps= is of; their step is {other!r}")
+                raise KeyError(f"no {kind} frame has the key 'step', which steps= selects by; their step is {other!r}")
         return batch.table.select(keys)
 
     def slice(
         self, start: float | None = None, stop: float | None = None, kind: KindLike | None = None
     ) -> Iterator[Frame]:
-        """Yield the frames from time *start* to before *stop*, in the log's order; None for an open end.
+        """Yield the frames from time *start* to before *stop*, in the log's order; None leaves that end open.
 
         Raises:
-            ValueError: when one of them is no number.
+            ValueError: when one of them is not a number.
 
         """
         return self.take(self._orders(Scan(kinds=kind, columns=(), time=(start, stop))))
@@ -176,8 +177,8 @@ class Reader(ABC):
         """The state at a *time* in seconds: the last frame of *kind* in the log that is not later.
 
         Raises:
-            EmptyLog: when there is none.
-            ValueError: when *time* is no number.
+            EmptyLog: when there is no such frame.
+            ValueError: when *time* is not a number.
 
         """
         kind = Kind.of(kind)
@@ -187,24 +188,24 @@ class Reader(ABC):
         scan = Scan(kinds=kind, columns=(), time=(None, until), last=1, on_damage="ignore")
         found = next(self.take(self._orders(scan)), None)
         if found is None:
-            raise EmptyLog(f"there is no {kind} frame until {time:g} s", path=self.path)
+            raise EmptyLog(f"there is no {kind} frame up to {time:g} s", path=self.path)
         return found
 
     def _orders(self, scan: Scan) -> Iterator[int]:
-        """Yield where the rows stand that *scan* asks for, those of all kinds together, rising."""
+        """Yield the places of the rows of *scan*, those of all kinds together, ascending."""
         for batches in stretches(self.scan(scan)):
             yield from np.sort(np.concatenate([batch.order for batch in batches.values()])).tolist()
 
     def contents(self, on_damage: OnDamage = "warn") -> Iterator[Frame | Table]:
-        """Yield all that a copy of this log must hold, in its order; a run of alike frames may come as a `Table`.
+        """Yield everything that a copy of this log must hold, in its order; consecutive frames may come as a `Table`.
 
-        The rows of such a table are the frames, one each, see `trainlog.Table.frames`. A codec replaces this
-        where a copy is faster so, or needs more than ``frames`` yields.
+        Each row of such a table is one frame, see `trainlog.Table.frames`. A codec overrides this where it makes a copy
+        faster, or where a copy needs more than ``frames`` yields.
         """
         return self.frames(on_damage=on_damage)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
-        """Read all of the log once and say what it holds; *progress* is called with the number of bytes done."""
+        """Read the whole log once and report what it holds; *progress* is called with the number of bytes done."""
         summary = Summary(size=sum(file.stat().st_size for file in self.files))
         done, end = 0, -1
         for batch in self.scan(Scan(on_damage=summary.gaps.append, batch_rows=_SUMMARY_ROWS)):
@@ -221,15 +222,15 @@ class Reader(ABC):
         return summary
 
     def with_superseded(self) -> Reader:
-        """The same log with the frames that are superseded, which are hidden otherwise.
+        """The same log with its superseded frames, which are hidden otherwise.
 
-        After ``TrainingRecorder.rewind(step=N)`` the frames before it do not count from the first one on whose
-        ``step`` is above N. In all formats that cannot say so, nothing is hidden.
+        ``TrainingRecorder.rewind(step=N)`` supersedes the frames before it, from the first one on whose ``step`` is
+        above N. Formats that cannot record a rewind hide nothing.
         """
         return self
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
-        """Read all of the log and say what is wrong with it; *progress* as in `summary`."""
+        """Read the whole log and report its problems; *progress* as in `summary`."""
         from trainlog.verify_report import Problem, Verdict
 
         summary = self.summary(progress)
@@ -248,44 +249,45 @@ class Reader(ABC):
         return verdict
 
     def frame_end(self, start: int, most: int) -> int | None:
-        """Where a piece of the file that begins at byte *start* should end, so that it has whole frames only.
+        """Where a piece of the file that begins at byte *start* should end, so that it holds only whole frames.
 
-        For copies of a log that is still being written: the pieces together are the file's bytes. Damage in the middle
-        is in them; an unfinished frame at the end is not.
+        For copies of a log that is still being written: the pieces together are the file's bytes. They include damage
+        in the middle, but not an unfinished frame at the end.
 
         Args:
-            start: 0, or what an earlier call returned.
-            most: bytes of the piece; more when its first frame has more.
+            start: 0, or the result of an earlier call.
+            most: the largest size of the piece in bytes; it is exceeded when the first frame is larger.
 
         Returns:
-            *start* when there is no whole frame behind it yet. None where a log is not one file that only grows.
+            The offset; *start* when there is no whole frame after it yet. None where a log is not one file that only
+            grows.
 
         """
         return None
 
     def salvage(self, target: Path) -> Repair | None:
-        """Write what is whole into the new log *target*; None where converting it does the same."""
+        """Write the whole frames into the new log *target*; None where converting the log does the same."""
         return None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
     def plot(self, metric: str | None = None, **options: Unpack[PlotChoice]) -> Picture:
-        """The figure of a metric (``reward``, ``creature:speed``), which notebooks show; the overview without one.
+        """The figure of a metric (``reward``, ``creature:speed``), or the overview without one; notebooks show it.
 
         *options* are those of `trainlog.plot.PlotOptions`; `trainlog.plot.save_picture` writes the picture.
 
         Raises:
-            PlotError: when the log lacks what is named, or has nothing to draw.
+            PlotError: when the log lacks something that is named, or has nothing to draw.
 
         """
-        plot = importlib.import_module("trainlog.plot")  # by name: pictures are made of readers
+        plot = importlib.import_module("trainlog.plot")  # by name, as trainlog.plot depends on readers
         chosen = plot.PlotOptions(**options, **({} if metric is None else {"y": (metric,)}))
         picture: Picture = plot.pictures(plot.runs_of([self], chosen.y), chosen)[0]
         return picture
 
     def _repr_html_(self) -> str:
-        """What the log says of the run, in a notebook; its frames are not read for it."""
+        """The facts of the run for a notebook; no frames are read."""
         from trainlog.table.html import facts_html
 
         facts = [(key, value) for key, value in flatten(self.header.meta).items() if value not in ("", "unknown")]
@@ -299,17 +301,16 @@ class Reader(ABC):
 
 
 class Writer(ABC):
-    """A log that is being written. Use it in a ``with``; a codec brings ``write`` and ``close``.
+    """A log that is being written. Use it in a ``with`` statement; a codec implements ``write`` and ``close``.
 
     Attributes:
-        losses: what the format could not hold, by a short description, with how often that was so. A value that
-            must not be lost raises instead, see ``write``.
-        resumed_at: of a resumed log, the time of the last frame that it had, seconds; else 0.0.
-        lock: held while the file is changed, where there is one; a writer around this one takes it as its own, so that
-            two threads and a signal handler cannot wait for each other.
-        keeps_run_state: whether the format has a place for metadata that come late, and for how the run ended: frames
-            of the kind `trainlog.conventions.RUN_STATE`, of which the last one counts, and which its reader puts into
-            the header.
+        losses: what the format could not hold: counts by a short description. A value that must not be lost raises
+            instead, see ``write``.
+        resumed_at: for a resumed log, the time of its last frame in seconds; else 0.0.
+        lock: held while the file is changed, if there is one; a writer that wraps this one uses the same lock, so that
+            two threads and a signal handler cannot deadlock.
+        keeps_run_state: whether the format can store late metadata and how the run ended. These are frames of the kind
+            `trainlog.conventions.RUN_STATE`; the last one counts, and the reader merges it into the header.
 
     """
 
@@ -320,31 +321,29 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, frame: Frame) -> None:
-        """Write one frame; when this returns, the frame is in the keeping of the operating system.
+        """Write one frame; when this returns, the operating system has the frame.
 
         Raises:
             UnsupportedFrame: for a value that the format cannot hold; the log stays as it was.
             ClosedLog: after ``close``, and in a forked child of the process that made this writer.
-            LogWriteError: when the system does not take the bytes; what was written before is whole.
+            LogWriteError: when the system does not accept the bytes; everything written before is whole.
 
         """
 
     def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
-        """``write(Frame(time, kind, data))``; a codec whose ``write`` is on the way of a training loop may do without
-        the `Frame`.
-        """
+        """``write(Frame(time, kind, data))``; a codec that is called in a training loop may do without the `Frame`."""
         self.write(Frame(time, kind, data))
 
     def put_many(self, frames: Sequence[Frame]) -> None:
-        """Write these frames; a codec may do it by one system call. Raises as ``write``."""
+        """Write these frames; a codec may use one system call for them. Raises as ``write``."""
         for frame in frames:
             self.write(frame)
 
     def check(self, frame: Frame) -> None:
-        """Raise what ``write`` would raise for a *frame* that the format cannot hold, and write nothing.
+        """Raise what ``write`` would raise for a *frame* that the format cannot hold, without writing anything.
 
         Raises:
-            UnsupportedFrame: for a time that is no number; a codec adds what else it cannot hold.
+            UnsupportedFrame: for a time that is not a number; a codec adds its own checks.
 
         """
         try:
@@ -353,7 +352,7 @@ class Writer(ABC):
             raise UnsupportedFrame(f"a frame has a time in seconds, not {frame.time!r}") from error
 
     def size(self) -> int | None:
-        """The bytes of the log as it is, where the writer knows: they tell whether an interrupted call wrote."""
+        """The current size of the log in bytes, if the writer knows it: it shows whether an interrupted call wrote."""
         return None
 
     def flush(self) -> None:
@@ -363,7 +362,7 @@ class Writer(ABC):
     def sync(self) -> None:
         """Make sure that everything written so far survives a power cut, where the format can; may take long.
 
-        May be called from another thread than the one that writes, and does not hold it up.
+        Can be called from another thread than the one that writes, and does not block that thread.
 
         Raises:
             LogWriteError: when the disk failed.
@@ -373,7 +372,7 @@ class Writer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish the log; may be called again."""
+        """Finish the log; can be called more than once."""
 
     def write_all(self, frames: Iterable[Frame]) -> int:
         """Write each of *frames*, and return how many there were."""
@@ -403,7 +402,7 @@ class Writer(ABC):
 
 
 class Archive(NamedTuple):
-    """What `Codec.compact` made: the file, bytes of the log, and bytes of the file."""
+    """The result of `Codec.compact`: the file, the size of the log, and the size of the file, in bytes."""
 
     path: Path
     size: int
@@ -415,12 +414,12 @@ class Codec(ABC):
     ``trainlog.codecs``; see docs/writing-a-codec.md.
 
     Attributes:
-        name: how users call the format, for example ``flog``; unique among all that are installed.
-        suffixes: of the files that it writes, each with a dot, for example ``(".flog",)``; the longest that fits wins.
+        name: the name of the format, for example ``flog``; unique among the installed codecs.
+        suffixes: of the files that it writes, each with a dot, for example ``(".flog",)``; the longest match wins.
         description: one line for ``trainlog codecs``.
-        embeds_images: whether an event frame with ``image``, the bytes of a PNG, is kept as an image; a conversion puts
-            those beside the log into the frames then.
-        archive_suffix: of the compressed logs that ``compact`` makes; empty where it makes none.
+        embeds_images: whether an event frame with ``image``, the bytes of a PNG, is kept as an image; if so, a
+            conversion puts the image files next to the log into the frames.
+        archive_suffix: the suffix of the compressed logs that ``compact`` makes; empty where it makes none.
 
     """
 
@@ -439,24 +438,24 @@ class Codec(ABC):
 
         Raises:
             CodecError: when this format can only be written.
-            DamagedLog: when it is no log of this format, or ends inside its header.
+            DamagedLog: when it is not a log of this format, or ends inside its header.
 
         """
         raise CodecError(f"{self.name} is a format that can only be written", path=path)
 
     def write(self, path: Path, header: Header) -> Writer:
-        """Begin a new log at *path*, where there is no file yet.
+        """Create a new log at *path*, where there is no file yet.
 
         Raises:
             CodecError: when this format can only be read.
-            LogExists: when there is one after all.
+            LogExists: when there is a file after all.
             UnsupportedFrame: when the format cannot hold *header*.
 
         """
         raise CodecError(f"{self.name} is a format that can only be read", path=path)
 
     def replace(self, path: Path, header: Header) -> Writer:
-        """Begin a new log in the place of the one at *path*, which is as it was when that fails; raises as ``write``.
+        """Replace the log at *path* with a new one; when this fails, the old log is unchanged. Raises as ``write``.
 
         Raises:
             LogInUse: when another process is writing it.
@@ -481,16 +480,16 @@ class Codec(ABC):
         return writer
 
     def resume(self, path: Path, note: Mapping[str, Any]) -> Writer:
-        """Go on with the log at *path*, behind its last whole frame.
+        """Resume the log at *path* after its last whole frame.
 
         Args:
             path: the log.
-            note: what the event in the log that tells of this is to say beside.
+            note: more keys for the event that records the resume in the log.
 
         Raises:
             CodecError: when logs of this format cannot be resumed.
             LogInUse: when another process is writing it.
-            DamagedLog, LogWriteError: as they say.
+            DamagedLog, LogWriteError: see their docstrings.
 
         """
         raise CodecError(f"a log of the format {self.name} cannot be resumed", path=path)
@@ -504,32 +503,32 @@ class Codec(ABC):
         overwrite: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Archive:
-        """Compress the finished *log* into *target*, and compare what was written with it. The log stays as it is.
+        """Compress the finished *log* into *target*, and verify the result against it. The log is not changed.
 
         Args:
             log: a log of this format.
             target: the archive; it is complete or absent.
             level: 1 (fast) to 22 (small).
-            overwrite: replace an existing file. Otherwise that is an error.
+            overwrite: replace an existing file. Otherwise an existing file is an error.
             progress: called with the number of bytes compressed so far.
 
         Raises:
             CodecError: when this format has no compressed logs.
-            DamagedLog, LogInUse, LogExists, LogWriteError: as they say.
+            DamagedLog, LogInUse, LogExists, LogWriteError: see their docstrings.
 
         """
         raise CodecError(f"a log of the format {self.name} cannot be compressed", path=log)
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """Every file that a log written at *path* may consist of; *path* is the first."""
+        """Every file that a log written at *path* can consist of; *path* is the first."""
         return (path,)
 
     def declare_columns(self, header: Header, reader: Reader) -> Header:
-        """*header* as this format needs it for a copy of *reader*: what a frame of it cannot say by itself.
+        """*header* as this format needs it for a copy of *reader*, with the facts that its frames cannot hold.
 
         Raises:
-            CodecError: when the caller must say more, for example which keys are to be columns.
-            EmptyLog: when the log does not hold it.
+            CodecError: when the caller must provide more, for example which keys should be columns.
+            EmptyLog: when the log does not hold these facts.
 
         """
         return header

@@ -1,4 +1,4 @@
-"""A log in another format, or compressed: ``convert`` and ``compact``."""
+"""``convert`` a log to another format, and ``compact`` one into a compressed file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from trainlog.table.table import Table
 __all__ = ["Conversion", "compact", "convert"]
 
 _NEVER_OVERWRITTEN: Final = "there is a file already, and a log is never overwritten by default"
-_PROGRESS_FRAMES: Final = 1024  # frames between two calls of `progress`
+_PROGRESS_FRAMES: Final = 1024  # frames between two calls to `progress`
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +55,24 @@ def convert(
 ) -> Conversion:
     """Convert the log *source* to the format of *target*.
 
-    The target is complete or absent: it is written in a temporary folder beside it, and renamed at the end.
+    The target is complete or absent: it is written in a temporary folder next to it, and renamed at the end.
 
     Args:
         source: a log of any format, or its reader.
         target: the new log; for a format of several files, the main file.
         codec: the name of the target's format, where the suffix does not decide it.
         variables: the columns to declare, for a target that requires them and a source that declares none.
-        overwrite: replace an existing log. Otherwise that is an error.
+        overwrite: replace an existing log. Otherwise an existing log is an error.
         progress: called with the number of frames written so far.
 
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: for the source.
         LogExists, LogInUse, UnknownFormat, LogWriteError: for the target.
-        CodecError: when the target's format needs more, for example *variables*, or it is a URL.
+        CodecError: when the target's format needs more, for example *variables*, or the target is a URL.
         UnsupportedFrame: when the target's format cannot hold a frame.
 
     """
-    from shutil import rmtree  # which loads much, and every program imports this module
+    from shutil import rmtree  # loads many modules, and every program imports this one
 
     reader = source if isinstance(source, Reader) else registry.open(source)
     target = local_path(target)
@@ -80,7 +80,7 @@ def convert(
     files = chosen.files(target)
     for file in files:
         if is_folder(file):
-            raise LogExists("there is a folder of that name, which a log does not replace", path=file)
+            raise LogExists("there is a folder of that name, and a log never replaces a folder", path=file)
     for file in files:
         if not overwrite and os.path.lexists(file):
             raise LogExists(_NEVER_OVERWRITTEN, path=file)
@@ -122,13 +122,13 @@ def compact(
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Archive:
-    """Compress a finished log, and compare what was written with it. The log stays as it is.
+    """Compress a finished log, and verify the result against it. The log is not changed.
 
     Args:
         log: a log of a format that can be compressed, damaged or not.
-        folder: where the archive is made, under the log's name with another suffix; by default beside the log.
+        folder: where the archive is written, under the log's name with another suffix; by default next to the log.
         level: 1 (fast) to 22 (small).
-        overwrite: replace an existing archive. Otherwise that is an error.
+        overwrite: replace an existing archive. Otherwise an existing archive is an error.
         progress: called with the number of bytes compressed so far.
 
     Raises:
@@ -146,7 +146,7 @@ def compact(
 def _with_media(
     reader: Reader, blocks: Iterable[Frame | Table], codec: Codec, target: Path
 ) -> tuple[Iterable[Frame | Table], Counter[str]]:
-    """*blocks* with the images beside the log where *codec* takes them; what stays there otherwise, counted."""
+    """*blocks* with the images next to the log if *codec* embeds them; otherwise count the files that stay there."""
     folder = media_folder(reader.path)
     if not is_folder(folder) or folder == media_folder(target):
         return blocks, Counter()
@@ -162,7 +162,7 @@ def _with_image(log: Path, block: Frame | Table) -> Frame | Table:
 
 
 def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[int], object] | None) -> int:
-    """Write all of *blocks*, and return the number of frames."""
+    """Write all *blocks*, and return the number of frames."""
     count = reported = 0
     for block in blocks:
         if isinstance(block, Table):
@@ -189,7 +189,7 @@ def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
     """Move the new log from *folder* to *files*; the first file last, as it refers to the others.
 
     Raises:
-        FileExistsError: when one of them is there by now, and is not to be replaced; then none is moved.
+        FileExistsError: when one of them exists by now and must not be replaced; then none is moved.
 
     """
     written = sorted(folder.iterdir(), key=lambda path: path.name == files[0].name)
@@ -198,7 +198,7 @@ def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
             os.fsync(file.fileno())
     for old in files:
         if overwrite and not (folder / old.name).exists():
-            old.unlink(missing_ok=True)  # a file of the old log that the new one does not have
+            old.unlink(missing_ok=True)  # a file of the old log that the new log does not have
     moved: list[Path] = []
     try:
         for path in written:
@@ -216,10 +216,10 @@ def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
 
 
 def _linked(path: Path, target: Path) -> bool:
-    """Give *path* the name *target* as well, which nothing has; False where the file system cannot.
+    """Link *path* to the unused name *target*; return False where the file system has no links.
 
     Raises:
-        FileExistsError: when there is something, be it since a moment ago: a rename would replace it.
+        FileExistsError: when *target* exists, even if it was created a moment ago: a rename would replace it.
 
     """
     try:

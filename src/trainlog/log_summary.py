@@ -1,4 +1,4 @@
-"""What a log holds, from one pass over all of it (Summary)."""
+"""The content of a log, from one pass over all of it (Summary)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Span", "Summary"]
 
 @dataclass(slots=True)
 class Span:
-    """What a log holds of one kind of frame.
+    """The frames of one kind in a log.
 
     Attributes:
-        frames: how many.
-        first, last: times of the first and the last of them in the log's order, in seconds.
-        size: bytes of their payloads, 0 where the format does not tell.
-        keys: every key that occurs, nested ones as in tables, in the order of first sight, with the number of frames
-            that have it.
+        frames: the number of frames.
+        first, last: times of the first and the last frame in the log's order, in seconds.
+        size: bytes of their payloads, 0 where the format does not record it.
+        keys: every key that occurs, nested ones as in tables, in the order of first occurrence, with the number of
+            frames that have it.
 
     """
 
@@ -44,14 +44,14 @@ class Span:
 
 @dataclass(slots=True)
 class Summary:
-    """What a log holds, from one pass over all of it.
+    """The content of a log, from one pass over all of it.
 
     Attributes:
         kinds: by kind of frame, in ascending order.
-        gaps: bytes that are no record, in the file's order.
+        gaps: bytes that are not a record, in the file's order.
         size: bytes of the file.
-        duration: time of the last frame in the file, seconds since the run began; 0.0 when there is none.
-        superseded: bytes of frames that are hidden, as training went back to a checkpoint before them.
+        duration: time of the last frame in the file, in seconds since the run began; 0.0 when there is none.
+        superseded: bytes of frames that are hidden because training went back to a checkpoint before them.
 
     """
 
@@ -63,12 +63,12 @@ class Summary:
 
     @property
     def frames(self) -> int:
-        """Frames of all kinds."""
+        """The number of frames of all kinds."""
         return sum(span.frames for span in self.kinds.values())
 
     def _repr_html_(self) -> str:
         """The kinds of frames in a notebook."""
-        from trainlog.table.html import rows_html  # which a program that records does not need
+        from trainlog.table.html import rows_html  # a program that records does not need it
 
         kinds = list(self.kinds.items())
 

@@ -31,7 +31,7 @@ __all__ = [
 
 
 class _BuiltIn(NamedTuple):
-    """A built-in codec, which is imported when it is needed: its class, its suffixes, and the codec it depends on."""
+    """A built-in codec, imported on demand: its class, its suffixes, and the codec that it depends on."""
 
     location: str
     suffixes: tuple[str, ...]
@@ -62,7 +62,7 @@ _HEAD_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A codec that is installed.
+    """An installed codec.
 
     Attributes:
         codec: the codec.
@@ -79,7 +79,7 @@ class Installed:
 
 
 def list_codecs() -> list[Installed]:
-    """List every codec that can be used, built-ins first; a `TrainlogWarning` names each plug-in that cannot."""
+    """List every usable codec, built-ins first; a `TrainlogWarning` names each plug-in that cannot be used."""
     from trainlog.plugins import BUILT_IN, distribution_of, plug_ins
 
     built_in = [(codec.load(), BUILT_IN) for codec in _BUILT_IN.values()]
@@ -91,17 +91,17 @@ def list_codecs() -> list[Installed]:
 
 
 def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
-    """Open a log of any installed format; its content decides, not its name.
+    """Open a log of any installed format; its content decides the format, not its name.
 
     Args:
-        path: the log, on this machine or in an object storage (``s3://bucket/run.flog``, any URL of fsspec, a path of
-            universal_pathlib). A folder named like one (``run.flog/``), or a pattern (``run-*.flog``), is one log of
+        path: the log, on this machine or in object storage (``s3://bucket/run.flog``, any URL of fsspec, a path of
+            universal_pathlib). A folder named like a log (``run.flog/``), or a pattern (``run-*.flog``), is one log of
             several files, merged by time.
         codec: the name of the format, to skip the detection.
 
     Raises:
         LogNotFound: when *path* does not exist.
-        LogReadError: when an object storage does not give it.
+        LogReadError: when the object storage does not return it.
         MissingExtra: for a URL, without fsspec or the package of that storage.
         UnknownFormat: when no codec accepts it.
         DamagedLog: when its header is truncated or corrupt.
@@ -121,7 +121,7 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
 
 
 def codec_of(path: Path, name: str | None) -> Codec:
-    """The codec called *name*, or else the one that accepts the log at *path*; raises as `open`."""
+    """The codec called *name*, or the one that accepts the log at *path* if it is None; raises as `open`."""
     head = _read_head(path)
     if name is not None:
         return find_codec(name)
@@ -154,22 +154,22 @@ def create(
     """Create a new log; the suffix of *path* decides the format.
 
     Args:
-        path: the log; missing folders are created. A URL (``s3://bucket/run.flog``) is a log that is written to a local
-            file, and uploaded by a thread; see docs/remote.md and `trainlog.writers.uploading.UploadingWriter`.
+        path: the log; missing folders are created. For a URL (``s3://bucket/run.flog``), the log is written to a local
+            file and uploaded by a thread; see docs/remote.md and `trainlog.writers.uploading.UploadingWriter`.
         meta: metadata of the run: creature, task, seed, arguments, ...
         phase: a tag of the training phase, 0 to 255.
         variables: declared columns, for formats that have them.
         codec: the name of the format, where the suffix does not decide it.
-        overwrite: replace an existing log, which is as it was when the new one cannot be begun. Otherwise an existing
+        overwrite: replace an existing log; it is unchanged when the new one cannot be created. Otherwise an existing
             log is an error.
         run: where the run comes from, see `trainlog.model.Header`.
 
     Raises:
-        LogExists: when there is a file at *path* already.
+        LogExists: when there is already a file at *path*.
         LogInUse: when a process is writing the log that would be replaced; the message names the process.
         UnknownFormat: when no codec has that suffix.
         UnsupportedFrame: when the metadata cannot be stored.
-        LogWriteError: when the file cannot be created, what is there is no regular file, or a bucket cannot be reached.
+        LogWriteError: when the file cannot be created, *path* is not a regular file, or a bucket cannot be reached.
         MissingExtra: when the file system of a URL is not installed.
 
     """
@@ -190,7 +190,7 @@ def create(
 
 
 def frame_end(path: Path) -> Callable[[int, int], int | None] | None:
-    """`Reader.frame_end` of the log at *path*; None for what is no log, or can only be copied as a whole."""
+    """`Reader.frame_end` of the log at *path*; None for a file that is not a log, or can only be copied as a whole."""
     try:
         find = open(path).frame_end
         return None if find(0, 0) is None else find
@@ -199,15 +199,15 @@ def frame_end(path: Path) -> Callable[[int, int], int | None] | None:
 
 
 def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapping[str, Any] | None = None) -> Writer:
-    """Resume a log after its writer was killed or closed, in the same file, after the last whole frame.
+    """Resume a log whose writer was killed or closed, in the same file, after the last whole frame.
 
     A torn tail is cut off. An event of the type ``resume`` records it: ``cut`` (how many bytes), ``wall`` (seconds
     since 1970), ``host``, ``pid``.
 
     Args:
-        path: the log; one at a URL is fetched first where the local file lacks some of it.
+        path: the log; for a URL, any part that the local file lacks is fetched first.
         codec: the name of the format, to skip the detection.
-        note: more keys of that event.
+        note: more keys for that event.
 
     Returns:
         A writer. Its ``resumed_at`` is the time of the last frame in the log.
@@ -233,7 +233,7 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
 
 def _read_head(path: Path) -> bytes:
     if is_folder(path) or ("*" in path.name and not _exists(path)):
-        return b""  # several files may be one log, which only their name shows
+        return b""  # several files may form one log, which only the name shows
     with Source(path) as source:
         return source.read(0, _HEAD_BYTES)
 
@@ -243,7 +243,7 @@ def _exists(path: Path) -> bool:
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix of *path* that belongs to a format, as it is spelt there; plug-ins are loaded only for want of one."""
+    """The suffix of *path* that belongs to a format, as spelled there; plug-ins are loaded if no built-in has it."""
     length = _suffix_length(path.name, (suffix for codec in _BUILT_IN.values() for suffix in codec.suffixes))
     if not length and "." in path.name:
         length = _suffix_length(path.name, (suffix for one in list_codecs() for suffix in one.codec.suffixes))
@@ -251,7 +251,7 @@ def suffix_of(path: Path) -> str:
 
 
 def _built_in_by_suffix(path: Path) -> Iterator[Codec]:
-    """Yield the built-in codecs, those with the longest suffix of *path* first."""
+    """Yield the built-in codecs, those whose suffix matches *path* longest first."""
     name = path.name
     for built_in in sorted(_BUILT_IN.values(), key=lambda codec: -_suffix_length(name, codec.suffixes)):
         yield built_in.load()
@@ -264,7 +264,7 @@ def _suffix_length(name: str, suffixes: Iterable[str]) -> int:
 
 
 def codec_for_writing(path: Path, name: str | None) -> Codec:
-    """The codec called *name*, or else the one that the suffix of *path* decides; raises UnknownFormat for none."""
+    """The codec called *name*, or the one for the suffix of *path* if it is None; raises UnknownFormat for none."""
     if name is not None:
         return find_codec(name)
     for codec in _built_in_by_suffix(path):
@@ -284,7 +284,7 @@ def find_codec(name: str) -> Codec:
 
     Raises:
         UnknownFormat: when none is installed.
-        CodecClash: when two distributions have one of that name.
+        CodecClash: when two distributions provide a codec of that name.
         CodecError: when it is a plug-in that cannot be loaded.
 
     """
@@ -299,7 +299,7 @@ def find_codec(name: str) -> Codec:
 
 
 def is_accepted(path: Path) -> bool:
-    """Whether the file is named like a log, and a codec takes its content for one of its own, of whatever version."""
+    """Whether the file is named like a log, and a codec accepts its content, whatever its version."""
     if not suffix_of(path):
         return False
     try:

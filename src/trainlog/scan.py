@@ -1,7 +1,7 @@
-"""One way to read: a question (`Scan`), and the answer in pieces (`Batch`), each with the position behind it.
+"""The one way to read columns: a query (`Scan`), answered in pieces (`Batch`), each with the position after it.
 
-Every consumer of columns asks this. A live dashboard, ``trainlog watch`` and a query that is resumed are the same
-thing: a scan after a position, again and again.
+Everything that reads columns uses this. A live dashboard, ``trainlog watch`` and a resumed query are the same thing:
+repeated scans, each from the position where the last one ended.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes of a file that are no record.
+    """Bytes of a file that are not a record.
 
     Attributes:
         offset: the first such byte.
-        size: how many bytes until the next record, or until the end of the file.
-        torn: True for an unfinished record at the end of the file: a killed writer, or one that is still writing.
-        file: the name of the file, where a log has several.
+        size: the number of bytes up to the next record, or up to the end of the file.
+        torn: True for an unfinished record at the end of the file: its writer was killed, or is still writing.
+        file: the name of the file, for a log of several files.
 
     """
 
@@ -63,15 +63,15 @@ class Gap:
         if self.torn:
             return f"{self.size:,} bytes of an unfinished record at the end{where}, from byte {self.offset:,}"
         end = self.offset + self.size
-        return f"{self.size:,} bytes that are no record, from byte {self.offset:,} to {end:,}{where}"
+        return f"{self.size:,} bytes that are not a record, from byte {self.offset:,} to {end:,}{where}"
 
 
 OnDamage = Literal["warn", "raise", "ignore"] | Callable[[Gap], object]
 """What to do on damage.
 
-``warn``: a `DamagedLogWarning` says which bytes are no record; an unfinished record at the end, which every live log
-has, is passed in silence. ``raise``: `TruncatedLog` for that, `CorruptLog` for all else. ``ignore``: nothing. A
-function is called with every gap.
+``warn``: a `DamagedLogWarning` says which bytes are not a record; an unfinished record at the end, which every live
+log has, is skipped silently. ``raise``: `TruncatedLog` for an unfinished record, `CorruptLog` for anything else.
+``ignore``: nothing. A function is called with every gap.
 """
 
 
@@ -79,7 +79,7 @@ def damage_handler(on_damage: OnDamage, path: Path) -> Callable[[Gap], object]:
     """*on_damage* as a function that a reader of *path* calls for each gap.
 
     Raises:
-        ValueError: when it is neither one of the three words nor a function.
+        ValueError: when it is neither one of the three words nor a callable.
 
     """
     if callable(on_damage):
@@ -91,10 +91,10 @@ def damage_handler(on_damage: OnDamage, path: Path) -> Callable[[Gap], object]:
         where = path.with_name(gap.file) if gap.file else path
         if on_damage == "raise" and gap.torn:
             raise TruncatedLog(
-                f"the last record is not all there ({gap.size:,} bytes of it)", path=where, offset=gap.offset
+                f"the last record is incomplete ({gap.size:,} bytes of it)", path=where, offset=gap.offset
             )
         if on_damage == "raise":
-            raise CorruptLog(f"{gap.size:,} bytes are no record", path=where, offset=gap.offset)
+            raise CorruptLog(f"{gap.size:,} bytes are not a record", path=where, offset=gap.offset)
         if on_damage == "warn" and not gap.torn:
             warnings.warn(DamagedLogWarning(f"{path}: skipped {gap}"), stacklevel=2)
 
@@ -102,26 +102,26 @@ def damage_handler(on_damage: OnDamage, path: Path) -> Callable[[Gap], object]:
 
 
 class Position(str):
-    """A place in a log, as text that outlives the process: all that was asked for before it has been read.
+    """A place in a log, as text that outlives the process: everything requested before it has been read.
 
-    It is opaque: only the format that made it reads it. A log that was replaced, cut, or that went back to a
-    checkpoint before it, refuses it with `InvalidPosition`.
+    It is opaque: only the format that made it can interpret it. It is refused with `InvalidPosition` when the log was
+    replaced or cut, or when training went back to a checkpoint before it.
     """
 
     __slots__ = ()
 
 
 class Place(NamedTuple):
-    """What a `Position` says, for formats whose log is one file, or one sequence of frames.
+    """The content of a `Position`, for formats whose log is one file, or one sequence of frames.
 
-    A batch holds rows of one kind, so that behind it the rows of other kinds of the same stretch may be still to come:
-    these are read from ``start`` on, and the kinds that are ``done`` from ``ahead`` on.
+    A batch holds rows of one kind, so that rows of other kinds from the same stretch of the log may still follow it.
+    Those kinds are read from ``start`` on, and the kinds that are ``done`` from ``ahead`` on.
 
     Attributes:
-        start: where to go on: a byte, or the number of a frame.
+        start: where to continue: a byte, or the number of a frame.
         ahead: the end of the stretch.
-        done: kinds of which all rows before ``ahead`` were given; empty when those of all kinds were.
-        check: a checksum of what is before ``ahead``, or of samples of it.
+        done: kinds whose rows before ``ahead`` were all returned; empty when this is true of every kind.
+        check: a checksum of the log before ``ahead``, or of samples of it.
 
     """
 
@@ -135,30 +135,30 @@ class Place(NamedTuple):
         """The inverse of `position`.
 
         Raises:
-            InvalidPosition: for a text that is none.
+            InvalidPosition: when the text is not a position.
 
         """
         match = _POSITION.fullmatch(position)
         if match is None:
-            raise InvalidPosition(f"{position[:80]!r} is no position in a log of this format")
+            raise InvalidPosition(f"{position[:80]!r} is not a position in a log of this format")
         start, ahead, done, check = match.groups()
         kinds = frozenset(map(int, filter(None, (done or "").split("."))))
         return cls(int(start), int(ahead or start), kinds, check)
 
     @staticmethod
     def behind(start: int, end: int, check: str, proven: int | None = None) -> Callable[[frozenset[int]], Position]:
-        """What `stretch` takes, for one from *start* to *end*; the next begins at *proven*, by default at its end."""
+        """The *behind* of `stretch` for bytes *start* to *end*; the next begins at *proven*, by default at *end*."""
         next_start = end if proven is None else proven
         return lambda done: Place(start if done else next_start, end, done, check).position
 
     @property
     def position(self) -> Position:
-        """As text."""
+        """The place as text."""
         ahead = f"+{self.ahead}:{'.'.join(map(str, sorted(self.done)))}" if self.ahead != self.start else ""
         return Position(f"{self.start}{ahead}-{self.check}")
 
     def skips(self, kind: int, order: int) -> bool:
-        """Whether the row of *kind* at *order* was given already."""
+        """Whether the row of *kind* at *order* was returned already."""
         return order < self.ahead and (not self.done or kind in self.done)
 
 
@@ -167,23 +167,24 @@ _POSITION: Final = re.compile(r"(\d{1,18})(?:\+(\d{1,18}):([\d.]{0,1023}))?-([0-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What is asked of a log; what is None does not restrict it.
+    """A query for frames of a log; an attribute that is None does not restrict it.
 
     Attributes:
-        kinds: of which kinds of frames, by any of their names.
-        columns: only these columns, in this order; a nested one by its flattened name (``gait/phase``). Those that no
-            row of a batch has are left out of it. ``()`` for the times alone.
-        time: only frames from the first to before the second, in seconds; None in it for an open end.
-        steps: the same for the frames' ``step``; a frame without one, or whose step is no number, is left out.
-        last: of those, only so many of each kind from the end of the log. What is before them may stay unread, and
-            damage there untold, unless *on_damage* is ``raise`` or a function.
-        after: go on from there; a position of an earlier batch of the same log.
-        superseded: frames that are hidden because training went back to a checkpoint before them, too.
-        on_damage: what to do about bytes that are no record.
-        batch_rows: about how many rows of all kinds a batch may have; None for all that there are in one.
+        kinds: only frames of these kinds, by any of their names.
+        columns: only these columns, in this order; a nested one by its flattened name (``gait/phase``). A batch leaves
+            out the columns that none of its rows has. ``()`` selects the times alone.
+        time: only frames in this range of seconds, a pair (from, to): *from* is included, *to* is not, and None leaves
+            that end open.
+        steps: the same for the frames' ``step``; a frame without a step, or whose step is not a number, is left out.
+        last: of those, at most the last N of each kind. Anything before them may stay unread, and damage there
+            unreported, unless *on_damage* is ``raise`` or a function.
+        after: continue after this position, which an earlier batch of the same log had.
+        superseded: include the frames that are hidden because training went back to a checkpoint before them.
+        on_damage: what to do about bytes that are not a record.
+        batch_rows: about how many rows of all kinds a batch may have; None puts all rows in one batch.
 
     Raises:
-        ValueError: for an unknown kind, a range that is no pair of numbers, or *last* below 0.
+        ValueError: for an unknown kind, a range that is not a pair of numbers, or *last* below 0.
 
     """
 
@@ -204,24 +205,24 @@ class Scan:
         check_range("time", self.time)
         check_range("steps", self.steps)
         if self.last is not None and self.last < 0:
-            raise ValueError(f"last is how many rows, 0 or more, not {self.last}")
+            raise ValueError(f"last is a number of rows, 0 or more, not {self.last}")
 
     @property
     def wanted(self) -> frozenset[Kind] | None:
-        """The kinds that are asked for; None for all."""
-        return self.kinds  # type: ignore[return-value]  # what __post_init__ made of it
+        """The requested kinds; None means all."""
+        return self.kinds  # type: ignore[return-value]  # converted by __post_init__
 
     def wants(self, kind: int) -> bool:
-        """Whether frames of *kind* are asked for."""
+        """Whether frames of *kind* are requested."""
         return self.kinds is None or kind in self.kinds  # type: ignore[operator]
 
     @property
     def has_ranges(self) -> bool:
-        """Whether only some rows are asked for, by their time or step."""
+        """Whether the rows are restricted by their time or step."""
         return self.time is not None or self.steps is not None
 
     def selects(self, frame: Frame) -> bool:
-        """Whether *frame* is of a wanted kind, and in the ranges."""
+        """Whether *frame* is of a requested kind and in the ranges."""
         return (
             self.wants(frame.kind)
             and (self.time is None or bool(in_range(frame.time, self.time)))
@@ -230,19 +231,19 @@ class Scan:
 
 
 class Batch(NamedTuple):
-    """A piece of the answer: rows of one kind.
+    """A piece of the answer to a scan: rows of one kind.
 
-    The rows of each kind come in the log's order. Batches of several kinds may tell of one stretch of the log; then
-    ``more`` is True for all but the last of them. A scan that finds no row is one batch without rows and columns, whose
-    position says how far the log was read.
+    The rows of each kind come in the log's order. Several batches, one per kind, may cover the same stretch of the log;
+    then ``more`` is True for all but the last of them. A scan that finds no row yields one batch without rows and
+    columns, whose position says how far the log was read.
 
     Attributes:
         table: the rows.
-        position: behind the last of them; a scan after it yields the rest.
-        order: int64, shape (rows,), rising: where each row stands among those of all kinds. `Reader.take` finds the
+        position: the place after the last row; a scan after it yields the rest.
+        order: int64, shape (rows,), ascending: the place of each row among those of all kinds. `Reader.take` finds the
             frames by it.
-        size: bytes of the rows' payloads in the log, 0 where the format does not tell.
-        more: whether batches of other kinds of the same stretch follow.
+        size: bytes of the rows' payloads in the log, 0 where the format does not record it.
+        more: whether batches of other kinds from the same stretch follow.
 
     """
 
@@ -256,17 +257,17 @@ class Batch(NamedTuple):
 def batches_of(
     frames: Iterable[tuple[int, int, Frame]], scan: Scan, place: Place, check: Callable[[int], str]
 ) -> Iterator[Batch]:
-    """The answer to *scan* made of frames, for formats that have nothing faster.
+    """Answer *scan* from frames, for formats that have nothing faster.
 
     Args:
-        frames: in the log's order, from ``place.start`` on: where each stands, where it ends, and the frame.
-        scan: the question; its ``kinds`` and ranges are applied here.
+        frames: in the log's order, from ``place.start`` on: for each, where it begins, where it ends, and the frame.
+        scan: the query; its ``kinds`` and ranges are applied here.
         place: where the scan begins.
-        check: the checksum of a position at the end of a frame.
+        check: returns the checksum of a position at the end of a frame.
 
     """
     start = end = place.start
-    done = place.done  # a stretch that was given in part ends where it ended before
+    done = place.done  # a partly returned stretch ends where it ended before
     rows, given = 0, False
     pending: dict[Kind, deque[tuple[int, Frame]]] = {}
     for order, behind, frame in frames:
@@ -309,10 +310,10 @@ def stretch(
     behind: Callable[[frozenset[int]], Position],
     done: frozenset[int] = frozenset(),
 ) -> Iterator[Batch]:
-    """The batches of one stretch of the log: the table, the order and the size of each kind.
+    """Yield the batches of one stretch of the log, from the table, the order and the size of each kind.
 
-    Without any row that is one batch. *behind* makes the position from the kinds of which all rows were given, none
-    for all kinds; those that are *done* were given before.
+    Without any row this is one empty batch. *behind* makes the position from the kinds whose rows were all returned; an
+    empty set stands for every kind. The kinds in *done* were returned before.
     """
     tables = {kind: found for kind, found in sorted(tables.items()) if found[0].rows}
     if not tables:
@@ -336,7 +337,7 @@ def stretches(batches: Iterable[Batch]) -> Iterator[dict[Kind, Batch]]:
 
 
 def _in_full(value: Any) -> Any:
-    """*value* with the bytes of its arrays, of which ``repr`` leaves out what it finds too long or too exact."""
+    """*value* with the bytes of its arrays, since their ``repr`` drops elements and digits."""
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, Mapping):
@@ -347,9 +348,9 @@ def _in_full(value: Any) -> Any:
 
 
 class FrameCounter:
-    """Frames by their number, with a checksum of those before any of them: positions for formats that have no others.
+    """Numbers frames, and keeps a checksum of those before each: positions for formats that have no others.
 
-    A scan after a position reads the log from its beginning and passes what comes before.
+    A scan after a position reads the log from its beginning and skips the frames before the position.
     """
 
     def __init__(self, frames: Iterable[Frame], place: Place, path: Path) -> None:
@@ -362,26 +363,26 @@ class FrameCounter:
         """Yield the frames from the place on, with their numbers.
 
         Raises:
-            InvalidPosition: when the frames before it are others than those that it was made of.
+            InvalidPosition: when the frames before it differ from those that the position was made from.
 
         """
         start, ahead = self._place.start, self._place.ahead
         count = 0
-        held: list[tuple[int, int, Frame]] = []  # those before ``ahead`` are given when its checksum is right
+        held: list[tuple[int, int, Frame]] = []  # frames before ``ahead`` wait until its checksum is verified
         for frame in self._frames:
             number, count = count, count + 1
-            # With the data, as two runs may have the same times and kinds.
+            # The data is included, as two runs may have the same times and kinds.
             text = repr((frame.time, int(frame.kind), _in_full(frame.data)))
             self._crc = zlib.crc32(text.encode("utf-8", "surrogatepass"), self._crc)
             if count == ahead and self.check(count) != self._place.check:
-                raise InvalidPosition("the log is another than the one that was read; read it anew", path=self._path)
+                raise InvalidPosition("the log is not the one that was read; read it again", path=self._path)
             if number >= start:
                 held.append((number, count, frame))
             if count >= ahead:
                 yield from held
                 held.clear()
         if count < ahead:
-            raise InvalidPosition("the log has fewer frames than were read of it; read it anew", path=self._path)
+            raise InvalidPosition("the log has fewer frames than were read before; read it again", path=self._path)
 
     def check(self, count: int) -> str:
         """The checksum of the frames so far."""

@@ -1,4 +1,4 @@
-"""A codec out of two functions, for the many formats that are one file: a header, then one record after another."""
+"""A codec made from two methods, for the many formats that are one file: a header, then one record after another."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ __all__ = ["SimpleCodec"]
 
 
 class SimpleCodec(Codec):
-    """A codec of single files, from two methods: ``decode`` bytes to records, ``encode`` a record to bytes.
+    """A codec for logs of one file, from two methods: ``decode`` bytes to records, ``encode`` a record to bytes.
 
-    Following a growing file, torn tails, unbuffered writes and the refusal to overwrite come with it.
+    This class follows growing files, handles torn tails, writes unbuffered, and refuses to overwrite.
     """
 
     @abstractmethod
     def decode(self, source: Source) -> Iterator[Header | Frame]:
-        """Yield the header, then the frames, taking bytes by ``source.take(n)`` or ``source.line()``.
+        """Yield the header, then the frames, reading bytes with ``source.take(n)`` or ``source.line()``.
 
-        Both return ``b""`` at the end of the file, and raise `TruncatedLog` when it ends inside of what was asked.
-        A record is taken when it is yielded, and not before; what was taken for one record says nothing about the
-        next, as reading may go on at any record: a live dashboard does so.
+        Both return ``b""`` at the end of the file, and raise `TruncatedLog` when the file ends inside the requested
+        bytes. Read the bytes of a record right before yielding it, not earlier. Keep no state from one record to the
+        next, as reading can continue at any record: a live dashboard does so.
 
         Raises:
-            CorruptLog: when the bytes are no record.
+            CorruptLog: when the bytes are not a record.
 
         """
 
     @abstractmethod
     def encode(self, record: Header | Frame) -> bytes:
-        """The bytes of the header, which comes first, or of a frame.
+        """Return the bytes of the header, which comes first, or of a frame.
 
         Raises:
             UnsupportedFrame: for a value that the format cannot hold.
@@ -53,7 +53,7 @@ class SimpleCodec(Codec):
         return _SimpleReader(path, header, self)
 
     def write(self, path: Path, header: Header) -> Writer:
-        """Begin a new log at *path*."""
+        """Create a new log at *path*."""
         return _SimpleWriter(path, header, self)
 
 
@@ -72,7 +72,7 @@ class _SimpleReader(Reader):
                     yield frame
 
     def _frames(self, source: Source, start: int, on_damage: OnDamage) -> Iterator[tuple[int, int, Frame]]:
-        """Yield the frames from byte *start* on, or from the first, each with the byte where it begins and ends."""
+        """Yield the frames from byte *start* on, or from the first, each with the bytes where it begins and ends."""
         records = self._codec.decode(source)
         end = start
         try:

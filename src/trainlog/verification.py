@@ -1,4 +1,4 @@
-"""verify and repair: find the damage of a log, and write a new log without it."""
+"""``verify`` and ``repair``: find the damage in a log, and write a new log without it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["repair", "repair_in_place", "verify"]
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Verdict:
-    """Read all of a log, and report its problems; nothing is written.
+    """Read a whole log and report its problems; nothing is written.
 
     Args:
         path: the log, of any format.
@@ -30,7 +30,7 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
 
     Raises:
         LogNotFound: when *path* does not exist.
-        UnknownFormat: when it is no log of an installed format.
+        UnknownFormat: when it is not a log of an installed format.
 
     """
     try:
@@ -56,7 +56,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
         target: the new log, in the same format.
 
     Raises:
-        LogNotFound, UnknownFormat, DamagedLog: for the source; also when it ends inside its header.
+        LogNotFound, UnknownFormat, DamagedLog: for the source, also when it ends inside its header.
         LogExists, LogWriteError: for the target.
 
     """
@@ -91,7 +91,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
 
 
 def _repair_by_conversion(reader: Reader, target: Path) -> Repair:
-    """Repair a log by writing its frames anew, for formats without `Reader.salvage`."""
+    """Repair a log by writing its frames again, for formats without `Reader.salvage`."""
     verdict = reader.verify()
     conversion.convert(reader, target)
     return _repair_of(verdict, target)
@@ -108,7 +108,7 @@ def repair_in_place(path: str | os.PathLike[str]) -> Repair:
 
     Raises:
         CodecError: when there is other damage, or the log is compressed; use `repair`.
-        LogInUse: when a process is writing the log, and its last frame may be incomplete.
+        LogInUse: when a process is writing the log, so that its last frame may be incomplete.
         LogNotFound, UnknownFormat: as `trainlog.open`.
         LogWriteError: when the log cannot be written.
 
@@ -126,7 +126,7 @@ def repair_in_place(path: str | os.PathLike[str]) -> Repair:
         file = AppendFile.reopen(where)
         try:
             if file.size() != problem.offset + problem.size:
-                raise LogInUse("it was written meanwhile, and is left as it is", path=where)
+                raise LogInUse("it was written meanwhile, so it is not changed", path=where)
             file.cut_back(problem.offset)
             file.sync()
         finally:

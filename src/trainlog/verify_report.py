@@ -17,13 +17,13 @@ What = Literal["header", "torn tail", "hole", "payload", "length", "checksum", "
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem of a log.
+    """A problem in a log.
 
     Attributes:
-        what: ``header``: an invalid header. ``torn tail``: an unfinished record at the end. ``hole``: bytes that are
-            not a record. ``payload``: a record that cannot be decoded. ``length``: an impossible length of a record or
-            a file. ``checksum``: bytes that differ from those that were written. ``time``: times that step back.
-            ``end``: the end mark of a closed log is missing.
+        what: ``header``: a damaged header, or one with unreadable metadata. ``torn tail``: an unfinished record at the
+            end. ``hole``: bytes that are not a record. ``payload``: a record that cannot be decoded. ``length``: an
+            impossible length of a record or a file. ``checksum``: bytes that differ from those that were written.
+            ``time``: times that step back. ``end``: the end mark of a closed log is missing.
         offset: the first byte.
         size: the number of bytes.
         text: one sentence for people.
@@ -48,8 +48,8 @@ class Verdict:
         path: the path of the log.
         size: the size of its files in bytes.
         kinds: the number of whole frames of each kind.
-        problems: the problems, in the order of the file.
-        sealed: how many bytes are covered by a correct checksum; 0 for a log without checksums.
+        problems: in the order of the file.
+        sealed: the number of bytes that a correct checksum covers; 0 for a log without checksums.
         closed: whether it ends with the end mark of a closed log; None for a log without such marks.
 
     """
@@ -79,11 +79,11 @@ class Repair:
     Attributes:
         target: the repaired log.
         kept: the number of frames of each kind in it.
-        lost: the number of lost frames by the name of their kind; ``unknown`` if the kind is not known, and ``header``
-            for a header that may have held more than could be rebuilt.
-        lost_bytes: bytes of the source that are not a whole frame.
+        lost: the number of lost frames by the name of their kind; ``unknown`` where the kind is not known, and
+            ``header`` when the original header may have held more than the rebuilt one.
+        lost_bytes: bytes of the source that are not part of a whole frame.
         doubtful: ranges of the source, (offset, size), with a wrong checksum; their frames are kept.
-        header: why the header was rebuilt; empty when it is the source's.
+        header: why the header was rebuilt; empty when the header is the source's.
 
     """
 

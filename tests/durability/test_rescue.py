@@ -305,7 +305,7 @@ def test_metadata_that_cannot_be_read_are_not_in_the_repaired_log(
 ) -> None:
     path = make([Flog.header(b'{"c\x86": 1}', phase=3), *stats(0, 5)])
     code, out = run("repair", path, tmp_path / "b.flog", capsys=capsys)
-    assert (code, "lost 1 header" in out, "the metadata are no JSON object" in out) == (3, True, True)
+    assert (code, "lost 1 header" in out, "the metadata are not a JSON object" in out) == (3, True, True)
     *kept, told = trainlog.open(tmp_path / "b.flog").frames(on_damage="raise")
     assert [frame.data["step"] for frame in kept] == list(range(5))
     assert told.data["lost"] == {"header": 1}

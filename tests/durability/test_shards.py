@@ -88,7 +88,7 @@ def test_a_pattern(tmp_path: Path) -> None:
     assert [(frame.data["n"], frame.data["rank"]) for frame in log] == [(1, 1), (0, 0)]
     assert log.files == (tmp_path / "run-0.flog", tmp_path / "run-1.flog")
     assert log.summary().size == sum(file.stat().st_size for file in log.files)
-    with pytest.raises(LogNotFound, match="no file is named so"):
+    with pytest.raises(LogNotFound, match="no file has this name"):
         trainlog.open(tmp_path / "walk-*.flog")
 
 

@@ -232,7 +232,7 @@ def test_a_page_that_the_disk_cannot_give(long_log: Path, monkeypatch: pytest.Mo
     assert np.array_equal(log.table("creature")["pos"], [frame.data["pos"] for frame in kept])
     assert log.summary().frames == len(kept)
     problems = trainlog.verify(long_log).damage
-    assert problems[0].text.startswith("the disk cannot give all of byte")
+    assert problems[0].text.startswith("the disk cannot read all bytes from")
 
 
 def test_a_disk_that_gives_nothing(long_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +309,7 @@ def test_a_log_that_is_replaced_while_it_is_followed(tmp_path: Path) -> None:
     ):
         path.write_bytes(first)
         seen: list[int] = []
-        with pytest.raises(InvalidPosition, match="while it was followed; read it anew"):
+        with pytest.raises(InvalidPosition, match="while it was followed; read it again"):
             deque(map(seen.append, followed(path, lambda: None, change, lambda: None)), maxlen=0)
         assert seen == [0, 1, 2, 3, 4]
 

@@ -65,7 +65,7 @@ class KnownRuns:
         """The runs with these *names*."""
         return replace(self, names=frozenset(names))
 
-    def anew(self) -> KnownRuns:
+    def refreshed(self) -> KnownRuns:
         """All runs, to be looked at again."""
         return replace(self, names=None, _looked={})
 

@@ -100,7 +100,7 @@ class Runs(Sequence[RunInfo]):
 
     def refresh(self) -> Runs:
         """All runs as they are now, including new ones; the caller applies a filter again."""
-        return Runs(self.known.anew())
+        return Runs(self.known.refreshed())
 
     def __len__(self) -> int:
         return len(self.known.entries(read=False))

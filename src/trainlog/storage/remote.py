@@ -434,7 +434,7 @@ class RemoteSource(Source):
         """Look again at a log whose `checksum` up to byte *at* was *before*; see `Source.wait`."""
         self._look(_FRESH)
         if self.size < at or self.checksum(at) != before:
-            raise InvalidPosition("the log was cut or written over while it was followed; read it anew", path=self.path)
+            raise InvalidPosition("the log was cut or overwritten while it was followed; read it again", path=self.path)
 
     def _pieces(self, start: int, stop: int) -> list[tuple[int, bytes]]:
         """Pieces that cover the bytes from *start* to *stop*, in order, each with its offset."""

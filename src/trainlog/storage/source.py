@@ -1,4 +1,4 @@
-"""The one place where bytes are taken from a log's file (Source), and from one beside it (read_beside)."""
+"""The one place where the bytes of a log file are read (Source), and those of a file next to it (read_beside)."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ Wait = Callable[[], bool]
 
 _SAMPLE: Final = 4096  # bytes
 _FIRST_TAKE: Final = 4096
-_PAGE: Final = 4096  # bytes that a disk fails to give together
-_MOST_UNREADABLE: Final = 64  # pages; a disk that gives less than that is gone
-_UNREADABLE: Final = b"\xc1"  # what stands for an unreadable byte: the one that msgpack never uses
+_PAGE: Final = 4096  # bytes; a read error of the disk affects a whole page
+_MOST_UNREADABLE: Final = 64  # pages; a disk with more read errors than this has failed as a whole
+_UNREADABLE: Final = b"\xc1"  # replaces an unreadable byte; msgpack never uses this one
 
 
 def never() -> bool:
-    """The ``wait`` of a plain read: bytes that are not there do not come."""
+    """The ``wait`` of a plain read: missing bytes are not waited for."""
     return False
 
 
 def growing() -> bool:
-    """The ``wait`` of who looks again and again: bytes that are not there are seen at a later look."""
+    """The ``wait`` of a caller that reads again and again: missing bytes are seen by a later read."""
     return False
 
 
 def follow(interval: float = 0.1, *, until: Callable[[], bool] = never) -> Wait:
     """A ``wait`` that sleeps *interval* seconds and tries again, until ``until()`` is true, and then once more.
 
-    So what was written before ``until()`` became true is seen in any case.
+    The last try sees everything that was written before ``until()`` became true.
     """
     over = False
 
@@ -69,15 +69,15 @@ def follow(interval: float = 0.1, *, until: Callable[[], bool] = never) -> Wait:
 
 
 def open_regular(path: Path) -> int:
-    """A descriptor to read the file at *path*; a pipe or a device, at which a reader might wait for ever, is refused.
+    """A descriptor to read the file at *path*; a pipe or a device, on which a reader might block forever, is refused.
 
     Raises:
         LogNotFound: when there is no such file.
-        UnknownFormat: when it may not be read, or is no regular file.
+        UnknownFormat: when the file cannot be read, or is not a regular file.
 
     """
     try:
-        mode = path.stat().st_mode  # before it is opened, which alone does things to some devices
+        mode = path.stat().st_mode  # checked before opening, which has side effects on some devices
         if stat.S_ISREG(mode):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             mode = os.fstat(fd).st_mode
@@ -93,13 +93,13 @@ def open_regular(path: Path) -> int:
 
 
 def read_beside(source: Source, path: Path, most: int) -> bytes | None:
-    """What the file at *path* holds, which stands beside the log *source*; None when it is not to be trusted.
+    """The content of the file at *path* next to the log *source*; None when the file cannot be trusted.
 
-    Only a regular file of at most *most* bytes is read, no link, that belongs to this user, to the log's owner or to
-    root, and that nobody may write who may not write the log.
+    It is trusted if it is a regular file, not a link, of at most *most* bytes, owned by this user, by the log's owner
+    or by root, and writable only by users who can also write the log.
     """
     if isinstance(path, RemotePath):
-        return None  # no storage says who could have written it
+        return None  # object storage does not say who could have written it
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
@@ -123,13 +123,13 @@ def read_beside(source: Source, path: Path, most: int) -> bytes | None:
 
 
 class Source:
-    """The bytes of a log that may still be growing. Holds one open file; close it, or use it in a ``with``.
+    """The bytes of a log that may still be growing. Holds one open file; close it, or use it in a ``with`` statement.
 
-    Allocates no more than the file really holds, whatever length a damaged record claims. Without a *wait* it sees what
-    the file holds when it is opened, however it grows.
+    It never allocates more than the file holds, whatever length a damaged record claims. Without a *wait* it sees only
+    the bytes that the file had when it was opened, however it grows.
 
-    Bytes that the disk cannot give (EIO) are skipped like damage: `block` has others in their place, `fill` ends before
-    them, and `is_readable` tells.
+    Bytes that the disk cannot read (EIO) are skipped like damage: `block` returns other bytes in their place, `fill`
+    ends before them, and `is_readable` reports them.
 
     Attributes:
         offset: of the next byte that ``take`` or ``line`` will return.
@@ -137,10 +137,10 @@ class Source:
     """
 
     CHUNK = 1 << 20
-    _limit: int | None = None  # no more than this is seen of the file
+    _limit: int | None = None  # the visible size of the file; None means all of it
 
     def __new__(cls, path: object = None, *args: object, **settings: object) -> Self:
-        """A URL is read by a subclass."""
+        """Make a `RemoteSource` for a URL."""
         if cls is Source and not isinstance(path, Path) and isinstance(location(path), RemotePath):
             from trainlog.storage.remote import RemoteSource
 
@@ -152,7 +152,7 @@ class Source:
 
         Raises:
             LogNotFound: when there is no such file.
-            UnknownFormat: when it may not be read, or is no regular file.
+            UnknownFormat: when the file cannot be read, or is not a regular file.
 
         """
         self.path = path if isinstance(path, Path) else location(path)
@@ -172,29 +172,29 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Close the file; may be called again."""
+        """Close the file; can be called more than once."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
     @property
     def status(self) -> os.stat_result:
-        """What the system knows of the open file."""
+        """The ``os.fstat`` of the open file."""
         return os.fstat(self._fd)
 
     @property
     def size(self) -> int:
-        """Bytes in the file now; no more than there were at the time of ``freeze``."""
+        """The current size of the file in bytes; after ``freeze``, at most the size that it had then."""
         size = os.fstat(self._fd).st_size
         return size if self._limit is None else min(size, self._limit)
 
     def freeze(self) -> Self:
-        """See no more of the file than it has now, however it grows."""
+        """Limit what is visible of the file to its current size, however it grows."""
         self._limit = self.size
         return self
 
     def left(self, offset: int) -> int:
-        """How many bytes there are from *offset* on.
+        """The number of bytes from *offset* on.
 
         Raises:
             CorruptLog: when the file has become shorter than *offset*.
@@ -206,9 +206,9 @@ class Source:
         return left
 
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
-        """The bytes from *offset* on: a chunk of them, or *need* if that is more and the file holds as many.
+        """The bytes from *offset* on: a chunk, or *need* bytes if that is more and the file holds as many.
 
-        Where nothing is needed for sure, a chunk is of *most* bytes, if that is less.
+        *most* limits the size of the chunk, but not *need*.
 
         Raises:
             CorruptLog: when the file has become shorter than *offset*.
@@ -231,14 +231,14 @@ class Source:
             return self._by_pages(offset, count, error)
 
     def is_at_hand(self, start: int, stop: int) -> bool:
-        """Whether the bytes from *start* to *stop* are read without a request to a storage."""
+        """Whether the bytes from *start* to *stop* can be read without a request to object storage."""
         return True
 
     def _by_pages(self, offset: int, count: int, error: OSError) -> bytes:
-        """*count* bytes from *offset* on, which could not be read at once; what the disk cannot give is replaced.
+        """*count* bytes from *offset* on, which could not be read at once; unreadable bytes are replaced.
 
         Raises:
-            LogReadError: when it is not that some places of the disk cannot be read.
+            LogReadError: when the error is not that a few places of the disk are unreadable.
 
         """
         parts: list[bytes] = []
@@ -262,29 +262,29 @@ class Source:
         return b"".join(parts)
 
     def is_readable(self, start: int, stop: int) -> bool:
-        """Whether none of the bytes from *start* to *stop*, which were read, were found to be unreadable."""
+        """Whether none of the bytes from *start* to *stop*, which were read before, turned out to be unreadable."""
         return not self._unreadable or not any(start < page + _PAGE and page < stop for page in self._unreadable)
 
     def read(self, offset: int, size: int) -> bytes:
-        """At most *size* bytes from *offset* on, as many as there are."""
+        """The bytes from *offset* on, *size* or as many as there are."""
         end = self.size if self._limit is None else self._limit
         buffer = bytearray(max(min(size, end - offset), 0))
         if self.fill(memoryview(buffer), offset) < len(buffer):
-            return self.block(offset, size)[:size]  # which says what the disk cannot give
+            return self.block(offset, size)[:size]  # replaces or reports what the disk cannot read
         return bytes(buffer)
 
     def data_from(self, offset: int) -> int:
-        """Where from *offset* on the file holds something else than a hole, as far as the system tells."""
+        """The first place from *offset* on that is not in a hole of a sparse file, as far as the system reports it."""
         try:
             return os.lseek(self._fd, offset, os.SEEK_DATA)
         except OSError as error:
             return self.size if error.errno == errno.ENXIO else offset
-        except AttributeError:  # not every system knows of holes
+        except AttributeError:  # not every system reports holes
             return offset
 
     def fill(self, buffer: memoryview, offset: int) -> int:
-        """Put the bytes from *offset* on into *buffer*; how many there were: fewer than it holds at the end, and where
-        the disk cannot give them.
+        """Read the bytes from *offset* on into *buffer*, and return how many there were: fewer than *buffer* holds at
+        the end of the file, and before bytes that the disk cannot read.
 
         Raises:
             CorruptLog: when the file has become shorter than *offset*.
@@ -305,7 +305,7 @@ class Source:
         return done
 
     def checksum(self, end: int) -> str:
-        """A checksum of what is before byte *end*: of the first 4096 bytes, and of the last."""
+        """A checksum of the first and the last 4096 bytes before byte *end*."""
         sample = memoryview(bytearray(min(_SAMPLE, end)))
         crc = 0
         for offset in (0, end - len(sample)):
@@ -313,36 +313,36 @@ class Source:
         return f"{crc:08x}" if end else ""
 
     def check(self, end: int, checksum: str) -> None:
-        """Make sure that the file still holds what it held before byte *end* when `checksum` was asked.
+        """Make sure that the bytes before *end* are still those of *checksum*.
 
         Raises:
-            InvalidPosition: when it is shorter by now, or another file.
+            InvalidPosition: when the file is shorter now, or is another file.
 
         """
         if end > self.size:
-            raise InvalidPosition("the log is shorter than what was read of it; read it anew", path=self.path)
+            raise InvalidPosition("the log is shorter than what was read of it; read it again", path=self.path)
         if self.checksum(end) != checksum:
-            raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
+            raise InvalidPosition("the log is not the one that was read; read it again", path=self.path)
 
     def from_file_offset(self, offset: int) -> int:
-        """Where the byte is read that stands at *offset* of the file."""
+        """The offset to read from for the byte that is at *offset* in the file."""
         return offset
 
     def to_file_offset(self, offset: int) -> int:
-        """Where in the file the byte stands that is read at *offset*."""
+        """The offset in the file of the byte that is read at *offset*."""
         return offset
 
     def to_file_offsets(self, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """`to_file_offset` of many."""
+        """`to_file_offset` of many offsets."""
         return offsets
 
     def wait(self, at: int) -> bool:
         """Ask the caller whether to try again for bytes that are not there yet, from byte *at* on.
 
-        A log that was written anew meanwhile, with all that was read of it, is followed in its new file.
+        If the log was meanwhile written to a new file, with everything that was read of it, the new file is followed.
 
         Raises:
-            InvalidPosition: when the log was replaced by another, or cut before *at*, meanwhile.
+            InvalidPosition: when the log was meanwhile replaced by another, or cut before *at*.
 
         """
         if self._wait is never:
@@ -354,27 +354,27 @@ class Source:
         return True
 
     def renew(self, at: int, before: str) -> None:
-        """Look again at a log whose `checksum` until byte *at* was *before*; see `wait`.
+        """Look again at a log whose `checksum` up to byte *at* was *before*; see `wait`.
 
         Raises:
             InvalidPosition: as `wait`.
 
         """
         if self.size < at or self.checksum(at) != before:
-            raise InvalidPosition("the log was cut or written over while it was followed; read it anew", path=self.path)
+            raise InvalidPosition("the log was cut or overwritten while it was followed; read it again", path=self.path)
         try:
             there, here = self.path.stat(), self.status
             if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
                 return
             other = Source(self.path, self._wait)
         except (OSError, TrainlogError):
-            return  # deleted, or just being replaced: the next look tells
+            return  # deleted, or being replaced right now: the next call finds out
         with other:
             known = min(at, other.size)
-            # A shorter one that begins alike may be a copy that is still being written.
+            # A shorter file with the same beginning may be a copy that is still being written.
             sample = min(known, _SAMPLE)
             if (other.checksum(at) != before) if known == at else (other.read(0, sample) != self.read(0, sample)):
-                why = "the log was replaced by another while it was followed; read it anew"
+                why = "the log was replaced by another while it was followed; read it again"
                 raise InvalidPosition(why, path=self.path)
             if known == at:
                 self._fd, other._fd = other._fd, self._fd
@@ -383,7 +383,7 @@ class Source:
         """The next *size* bytes, waiting for them; ``b""`` when the file ends before the first of them.
 
         Raises:
-            TruncatedLog: when the file ends inside of them.
+            TruncatedLog: when the file ends inside them.
 
         """
         while not self._ahead_from <= self.offset <= self._ahead_from + len(self._ahead) - size:
@@ -423,7 +423,7 @@ class Source:
 
     def _advance(self, size: int) -> bytes:
         if not self.is_readable(self.offset, self.offset + size):
-            raise LogReadError("cannot read: the disk does not give these bytes", path=self.path, offset=self.offset)
+            raise LogReadError("cannot read: the disk reported an I/O error", path=self.path, offset=self.offset)
         start = self.offset - self._ahead_from
         self.offset += size
         return self._ahead[start : start + size]
@@ -438,7 +438,7 @@ class SourceFile(io.RawIOBase):
     """The bytes of a log as a file object, for libraries that read one."""
 
     def __init__(self, source: Source) -> None:
-        """Read, and at the end close, *source*."""
+        """Read *source*, and close it at the end."""
         super().__init__()
         self._source = source
         self._at = 0
@@ -452,7 +452,7 @@ class SourceFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Where the next byte is read."""
+        """The offset of the next byte."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -461,7 +461,7 @@ class SourceFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Read as many bytes as there are, and *buffer* takes."""
+        """Read bytes into *buffer*, and return how many; 0 at the end."""
         view = memoryview(buffer).cast("B")
         count = self._source.fill(view, self._at) if self._at < self._source.size else 0
         self._at += count

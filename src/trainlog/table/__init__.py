@@ -1,1 +1,1 @@
-"""Frames of one kind as numpy columns that know which rows have a value."""
+"""Frames of one kind as numpy columns that record which rows have a value."""

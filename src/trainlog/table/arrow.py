@@ -1,4 +1,4 @@
-"""Columns as Apache Arrow, polars and pandas have them, sharing memory where they lay values out alike."""
+"""Columns as Apache Arrow, polars and pandas data, sharing memory where the layouts agree."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Array = npt.NDArray[Any]
 
 
 def extra(module: str, install: str) -> Any:
-    """The optional *module*.
+    """Import the optional *module*.
 
     Raises:
-        MissingExtra: when it is not installed; the message says how to *install* it.
+        MissingExtra: when it is not installed; the message says what to *install*.
 
     """
     try:
@@ -38,9 +38,9 @@ def extra(module: str, install: str) -> Any:
 
 
 def with_time(time: Array, columns: Mapping[str, Column]) -> dict[str, Column]:
-    """*columns* behind one called ``time``; a column that is called so itself is numbered, ``time#2``.
+    """*columns* after a first column ``time``; a column that already has this name is numbered, ``time#2``.
 
-    Names are spelled in UTF-8, as others need them.
+    Names become valid UTF-8, as other libraries require it.
     """
     names = (f"time#{n}" for n in itertools.count(2) if f"time#{n}" not in columns)
     renamed = {next(names) if name == "time" else _utf8(name): column for name, column in columns.items()}
@@ -48,7 +48,7 @@ def with_time(time: Array, columns: Mapping[str, Column]) -> dict[str, Column]:
 
 
 def _utf8(name: str) -> str:
-    """*name*, with what UTF-8 cannot spell (a key that was no text) written as an escape."""
+    """*name*, with characters that UTF-8 cannot encode (from a key that was not text) as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -56,8 +56,8 @@ def arrow_table(columns: Mapping[str, Column]) -> pyarrow.Table:
     """*columns*, each of shape (rows, ...), as one Arrow table.
 
     Numbers share their memory with the numpy arrays; arrays of more dimensions become fixed-size lists. Bools are
-    packed. What is absent or null is null; NaN stays NaN. Among objects, strings, bytes, bools, and lists become that
-    type of Arrow, and unlike values become JSON text.
+    packed. Absent and null values become null; NaN stays NaN. An object column of strings, bytes, bools or lists gets
+    that Arrow type; an object column of mixed types becomes JSON text.
     """
     pa = extra("pyarrow", '"trainlog[arrow]"')
     return pa.table({name: arrow_column(column) for name, column in columns.items()})
@@ -107,7 +107,7 @@ def as_lists(column: Array, mask: Array | None) -> list[Any]:
 
 
 def _list_type(pa: Any, values: Iterable[Array]) -> pyarrow.DataType | None:
-    """The type of the lists that *values* become, their numbers as wide as they are; None where these are not alike."""
+    """The Arrow type of *values* as lists, with numbers of the same width; None when the arrays differ in type."""
     kinds = {(value.dtype, value.ndim) for value in values}
     if len(kinds) != 1:
         return None
@@ -133,7 +133,7 @@ def polars_frame(columns: Mapping[str, Column]) -> polars.DataFrame:
 
 
 def pandas_frame(columns: Mapping[str, Column]) -> pandas.DataFrame:
-    """*columns* as a pandas frame; those of more dimensions one by one."""
+    """*columns* as a pandas frame; arrays of more dimensions become one column per element."""
     pd = extra("pandas", "pandas")
     masked = {"f": pd.arrays.FloatingArray, "i": pd.arrays.IntegerArray, "u": pd.arrays.IntegerArray}
     masked["b"] = pd.arrays.BooleanArray
@@ -148,7 +148,7 @@ def pandas_frame(columns: Mapping[str, Column]) -> pandas.DataFrame:
             flat["/".join([name, *map(str, place)])] = array
     try:
         return pd.DataFrame(flat, copy=False)
-    except UnicodeEncodeError:  # text that is not UTF-8 is in no column of strings
+    except UnicodeEncodeError:  # pandas cannot hold text that is not UTF-8 in a string column
         return pd.DataFrame(
             {name: pd.Series(one, dtype=object) if one.dtype == object else one for name, one in flat.items()},
             copy=False,

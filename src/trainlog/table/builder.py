@@ -1,6 +1,6 @@
 """Tables that grow, block by block: from frames, from columns of values, from other tables.
 
-The rules by which values become columns are those of `trainlog.Table`; they stand in this module alone. Types are
+The rules by which values become columns are those of `trainlog.Table`; only this module implements them. Types are
 kept apart until all rows are known, so that the result does not depend on where the blocks begin.
 """
 
@@ -29,19 +29,19 @@ Rows = Ints | slice
 """Row numbers, or a slice of them."""
 
 SPARSE_BYTES: Final = 64 << 20
-"""A column of arrays that would take more than this, and is empty in three rows of four, is one of objects."""
+"""A column of arrays that would take more than this, and is empty in three rows of four, becomes an object column."""
 
-# A column of at least so many rows, of which fewer than one in so many has the key, is kept as a `SparseColumn`.
+# A column of at least _SPARSE_ROWS rows is kept as a `SparseColumn` if fewer than one row in _SPARSE has the key.
 _SPARSE_ROWS: Final = 512
 _SPARSE: Final = 16
 
-# So many bytes of a table may be reserved in vain, when more rows come than were expected.
+# Bytes of a table that may be reserved and stay unused, when more rows come than were expected.
 _SPARE: Final = 16 << 20
-_DENSE: Final = 256  # rows from which on a column has a main array
+_DENSE: Final = 256  # a column has a main array from this many rows on
 
 
 def is_sparse(count: int, total: int, size: int) -> bool:
-    """Whether a column of arrays of *size* bytes, of which *count* of *total* rows have one, costs too much in full."""
+    """Whether a dense column is too large, when *count* of its *total* rows have an array of *size* bytes."""
     return 4 * count < total and total * size > SPARSE_BYTES
 
 
@@ -57,25 +57,25 @@ def _expected_nothing() -> int:
 
 
 class ColumnBuilder:
-    """One column as it grows.
+    """A growing column.
 
-    Most columns are numbers of one type: these go to their place in the result at once, so that they are never held
-    twice. All else is kept as blocks, each with the rows that it fills.
+    Most columns are numbers of one type: these are written directly to their places in the result, so that they are
+    never held twice. Everything else is kept as blocks, each with the rows that it fills.
     """
 
     def __init__(self, expected: Callable[[], int] = _expected_nothing) -> None:
-        """Begin; *expected* says for how many rows a column should have room."""
+        """Start empty; *expected* returns for how many rows a column should have room."""
         self._expected = expected
         self._main: Array | None = None
-        self._main_rows: list[Rows] = []  # those that are set in the main array
+        self._main_rows: list[Rows] = []  # the rows that are set in the main array
         self._main_count = 0
         self._blocks: list[tuple[Rows, Array]] = []
         self._nulls: list[Rows] = []
-        self._table_rows = 0  # of the table, where these are the few rows of it that have the key
+        self._table_rows = 0  # rows of the whole table, where this column holds only the few rows that have the key
 
     @property
     def row_size(self) -> int:
-        """Bytes of a row of the main array."""
+        """The size of a row of the main array in bytes."""
         return 0 if self._main is None else self._main.itemsize * math.prod(self._main.shape[1:])
 
     def extend(self, rows: Rows, values: list[Any]) -> None:
@@ -97,7 +97,7 @@ class ColumnBuilder:
         self._nulls.append(rows)
 
     def put_pieces(self, rows: Rows, pieces: Iterable[tuple[Any, Array | None]]) -> None:
-        """Set *rows* to *pieces*: which of the rows (None for all), and their values (None for nulls)."""
+        """Set *rows* to *pieces*, each with the rows among them (None for all) and their values (None for nulls)."""
         for some, block in pieces:
             these = rows if some is None else pick_rows(rows, some)
             if block is None:
@@ -108,7 +108,7 @@ class ColumnBuilder:
     def put(self, rows: Rows, block: Array) -> None:
         """Set *rows* to a copy of *block*, which has as many rows.
 
-        Floats of single precision stay so in arrays; all other floats are float64, and all ints int64 or uint64.
+        Single-precision floats in arrays stay float32; all other floats become float64, and all ints int64 or uint64.
         """
         dtype = _dtype_of(block)
         if dtype.hasobject or dtype == np.uint64 or not self._fits_main(rows, block, dtype):
@@ -127,11 +127,11 @@ class ColumnBuilder:
             self._main_rows.append(rows)
 
     def _fits_main(self, rows: Rows, block: Array, dtype: np.dtype[Any]) -> bool:
-        """Whether *block* goes to the main array, which has room for its rows then."""
+        """Whether *block* goes to the main array; if so, the array has room for its rows afterwards."""
         end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
         main, shape = self._main, block.shape[1:]
         if main is None and (end < _DENSE or any(_shape_of(one) != (dtype, shape) for _, one in self._blocks)):
-            return False  # few rows need no main array, and what comes first decides of what it is
+            return False  # few rows need no main array, and the first blocks decide its type
         if main is not None and _shape_of(main) != (dtype, shape):
             return False
         count = self._main_count + len(block) + sum(len(one) for _, one in self._blocks if main is None)
@@ -148,14 +148,14 @@ class ColumnBuilder:
             if main is not None:
                 main.resize((wanted, *shape), refcheck=False)
                 return True
-            self._main = np.empty((wanted, *shape), dtype)  # which touches no memory, as resizing does
+            self._main = np.empty((wanted, *shape), dtype)  # touches no memory, unlike resizing
             earlier, self._blocks = self._blocks, []
             for places, one in earlier:
                 self._put_main(places, one)
         return True
 
     def finish(self, total: int) -> Column | SparseColumn:
-        """The column of *total* rows; the builder is spent."""
+        """Return the column of *total* rows; the builder cannot be used afterwards."""
         if total >= _SPARSE_ROWS:
             held = self._main_count + sum(len(block) for _, block in self._blocks) + sum(map(_count, self._nulls))
             if _SPARSE * held < total:
@@ -231,7 +231,7 @@ def _items(block: Array) -> Array:
 
 
 def _dtype_of(block: Array) -> np.dtype[Any]:
-    """The dtype that a column keeps values of *block* in."""
+    """The dtype in which a column keeps the values of *block*."""
     match block.dtype.kind:
         case "f":
             return np.dtype(np.float32 if block.dtype.itemsize == 4 and block.ndim > 1 else np.float64)
@@ -243,19 +243,19 @@ def _dtype_of(block: Array) -> np.dtype[Any]:
 
 
 def _shape_of(block: Array) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """The dtype and the shape of a row."""
+    """The dtype of *block*, and the shape of its rows."""
     return block.dtype, block.shape[1:]
 
 
 def _with_gaps(values: Array, state: npt.NDArray[np.uint8] | None) -> Array:
-    """*values* with what stands where there is none."""
+    """*values*, with NaN or 0 in the rows that have no value."""
     if state is not None:
         values[state != VALUE] = np.nan if values.dtype.kind == "f" else 0
     return values
 
 
 def _common(blocks: list[Array]) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """The dtype and the shape of a row that hold all of *blocks*; objects where nothing else does."""
+    """The dtype and the row shape that can hold all *blocks*; objects where nothing else can."""
     dtypes = {block.dtype for block in blocks}
     kinds = {dtype.kind for dtype in dtypes}
     shapes = {block.shape[1:] for block in blocks}
@@ -271,18 +271,18 @@ def _common(blocks: list[Array]) -> tuple[np.dtype[Any], tuple[int, ...]]:
 
 
 class TableBuilder:
-    """The table of one kind of frame, as it grows.
+    """A growing table of one kind of frame.
 
     Attributes:
-        rows: how many rows there are by now.
-        expected: how many there will be, as far as one can tell. Memory that is reserved and not used is never
-            touched, so that it costs nothing.
-        columns: by name, in the order of first sight; those that are wanted.
+        rows: the number of rows so far.
+        expected: the estimated final number of rows. Memory that is reserved and not used is never touched, so it costs
+            nothing.
+        columns: the wanted columns by name, in the order of first occurrence.
 
     """
 
     def __init__(self, kind: Kind, wanted: Sequence[str] | None = None) -> None:
-        """Begin a table of *kind*; of all columns, or of those that are *wanted*."""
+        """Start a table of *kind* with all columns, or only those that are *wanted*."""
         self.kind = kind
         self.rows = 0
         self.expected = 0
@@ -297,14 +297,14 @@ class TableBuilder:
         return names if self._wanted_set is None else [name for name in names if name in self._wanted_set]
 
     def column(self, name: str) -> ColumnBuilder:
-        """The column of that name; it is begun when it is met for the first time."""
+        """The column of that name, created on first use."""
         found = self.columns.get(name)
         if found is None:
             found = self.columns[name] = ColumnBuilder(self._reserved)
         return found
 
     def meet(self, frames: Iterable[tuple[int, Iterable[str]]]) -> None:
-        """Begin the columns in the order of first sight.
+        """Create the columns in the order of first occurrence.
 
         Args:
             frames: row numbers, in any order, each with the names that the frame has.
@@ -316,7 +316,7 @@ class TableBuilder:
                     self.column(name)
 
     def add_frames(self, times: Sequence[float], data: Sequence[Mapping[Any, Any]], *, flat: bool = False) -> None:
-        """Add a row for each frame: its time in seconds, its data, which may be *flat* already."""
+        """Add a row for each frame, from its time in seconds and its data, which may already be *flat*."""
         rows = slice(self.rows, self.rows + len(times))
         self.rows = rows.stop
         self.time.put(rows, np.fromiter(times, np.float64, len(times)))
@@ -324,9 +324,9 @@ class TableBuilder:
         self.put_frames(rows, frames, alike=len(set(map(tuple, frames))) == 1)
 
     def put_frames(self, rows: Rows, frames: Sequence[dict[str, Any]], *, alike: bool) -> None:
-        """Set *rows* to the values of *frames*, which are flat; their times are not.
+        """Set *rows* to the values of *frames*, which are flat; their times are not set.
 
-        They are *alike* when all have the same keys in the same order.
+        The frames are *alike* when all have the same keys in the same order.
         """
         if alike:
             columns = dict(zip(frames[0], zip(*(frame.values() for frame in frames), strict=True), strict=True))
@@ -364,14 +364,14 @@ class TableBuilder:
             column.put_pieces(rows, [*([(has, values[has])] if len(has) else []), (nulls, None)])
 
     def finish(self) -> Table:
-        """The table; the builder is spent. Columns that are wanted, and that no row has, are left out."""
+        """Return the table; the builder cannot be used afterwards. Wanted columns that no row has are left out."""
         names = self._wanted if self._wanted is not None else list(self.columns)
         time = self.time._finish(self.rows).values if self.rows else np.empty(0)
         columns = {name: self.columns[name].finish(self.rows) for name in names if name in self.columns}
         return Table(self.kind, time, columns)
 
     def _reserved(self) -> int:
-        """For how many rows a column should have room."""
+        """The number of rows for which a column should have room."""
         if self.rows > self._capacity:
             if not self._capacity:
                 self._capacity = max(self.rows, self.expected)
@@ -384,11 +384,11 @@ class TableBuilder:
 def table_of(
     kind: Kind, frames: Iterable[tuple[float, Mapping[Any, Any]]], *, keys: Sequence[str] | None = None
 ) -> Table:
-    """The table of *frames*, pairs of time and data. This is the rule that every faster way of reading must keep.
+    """The table of *frames*, pairs of time and data. Every faster way of reading must give the same result.
 
     Args:
-        kind: of the frames.
-        frames: taken a few thousand at a time, so that they never all exist as dicts.
+        kind: the kind of the frames.
+        frames: consumed a few thousand at a time, so that they never all exist as dicts.
         keys: only these columns, in this order.
 
     Raises:

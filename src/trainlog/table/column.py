@@ -20,11 +20,11 @@ ABSENT: Final = 2
 class Column(NamedTuple):
     """The values of a column, and the state of each row.
 
-    Absent (the frame has no such key), null (the frame says ``None``) and NaN (a value like any other) are three
-    things.
+    Absent (the frame has no such key), null (the frame has ``None`` under the key) and NaN (a value like any other) are
+    three different things.
 
     Attributes:
-        values: shape (rows, ...), of the dtype that was logged. Where there is no value: NaN among floats, 0 among
+        values: shape (rows, ...), of the dtype that was logged. A row without a value has NaN among floats, 0 among
             ints, False among bools, and None or NaN among objects.
         state: uint8, shape (rows,): ``VALUE``, ``NULL`` or ``ABSENT``; None when every row has a value.
 
@@ -40,23 +40,23 @@ class Column(NamedTuple):
 
     @property
     def present(self) -> Bools:
-        """Which rows have the key, be its value ``None``: bools, shape (rows,)."""
+        """Which rows have the key, even if its value is ``None``: bools, shape (rows,)."""
         return np.ones(len(self.values), np.bool_) if self.state is None else self.state != ABSENT
 
     @property
     def rows_present(self) -> int:
-        """How many rows have the key."""
+        """The number of rows that have the key."""
         return len(self.values) if self.state is None else int(np.count_nonzero(self.state != ABSENT))
 
     def take(self, rows: Any) -> Self:
-        """The rows that *rows* (bools, indices or a slice) chooses, as numpy does."""
+        """The rows selected by *rows* (bools, indices or a slice), as in numpy."""
         state = None if self.state is None else self.state[rows]
         return self._replace(values=self.values[rows], state=state if state is not None and state.any() else None)
 
     def array(self) -> Array:
-        """The column as one numpy array: NaN where there is no value, which makes floats of ints and objects of bools.
+        """The column as one numpy array, with NaN where there is no value: ints with gaps become floats, bools objects.
 
-        Among objects a null is ``None``.
+        In an object array, null is ``None``.
         """
         if self.state is None or self.values.dtype.kind in "fO":
             return self.values
@@ -71,12 +71,12 @@ class Column(NamedTuple):
 
 
 class SparseColumn(NamedTuple):
-    """A column that few rows have, as these alone: a log of ten thousand keys, each in one frame, is not all gaps.
+    """A column that keeps only the few rows that have the key, so that ten thousand rare keys do not fill memory.
 
     Attributes:
-        rows: int64, rising: the rows that have the key.
-        held: the column of those rows; its state is null or value.
-        total: how many rows the column has.
+        rows: int64, ascending: the rows that have the key.
+        held: the column of those rows; each is a value or null, none is absent.
+        total: the number of rows of the column, with and without the key.
 
     """
 
@@ -86,11 +86,11 @@ class SparseColumn(NamedTuple):
 
     @property
     def rows_present(self) -> int:
-        """How many rows have the key."""
+        """The number of rows that have the key."""
         return len(self.rows)
 
     def take(self, rows: Any) -> SparseColumn:
-        """The rows that *rows* (bools, indices or a slice) chooses, as numpy does."""
+        """The rows selected by *rows* (bools, indices or a slice), as in numpy."""
         chosen = np.arange(self.total)[rows]
         if not len(self.rows):
             return SparseColumn(self.rows, self.held, len(chosen))
@@ -99,7 +99,7 @@ class SparseColumn(NamedTuple):
         return SparseColumn(np.flatnonzero(found), self.held.take(places[found]), len(chosen))
 
     def expand(self) -> Column:
-        """The same as a `Column`."""
+        """The same column as a `Column`."""
         values, own = self.held
         out = np.zeros((self.total, *values.shape[1:]), values.dtype)
         if values.dtype.kind in "fO":

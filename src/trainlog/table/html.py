@@ -1,4 +1,4 @@
-"""Tables as HTML, for notebooks: their first and last rows, and their first columns."""
+"""Tables as HTML for notebooks: their first and last rows, and their first columns."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["facts_html", "html_of", "rows_html"]
 
-_ROWS: Final = 5  # at the beginning, and at the end
+_ROWS: Final = 5  # rows shown at the beginning, and at the end
 _COLUMNS: Final = 20
 _LETTERS: Final = 60
 
 
 def html_of(table: Table) -> str:
-    """*table* as HTML; what is left out is said. A cell without a value is empty."""
+    """*table* as HTML, with a note of what is left out. A cell without a value is empty."""
     names = list(table)[:_COLUMNS]
     valid = [table.valid(name) for name in names]
 
@@ -34,14 +34,14 @@ def html_of(table: Table) -> str:
 def rows_html(
     title: str, names: Sequence[str], rows: int, row: Callable[[int], Iterable[Any]], *, columns: int | None = None
 ) -> str:
-    """The first and the last of *rows* as HTML; *row* gives the cells of one, None for an empty one.
+    """The first and the last rows as HTML.
 
     Args:
-        title: what stands before the size.
-        names: of the columns that are shown.
-        rows: how many there are.
-        row: called with the number of each that is shown.
-        columns: how many columns there are.
+        title: the text before the size.
+        names: the names of the columns that are shown.
+        rows: the number of rows.
+        row: called with the number of each row that is shown; returns its cells, with None for an empty one.
+        columns: the number of columns, by default those that are shown.
 
     """
     shown = list(range(rows))
@@ -61,7 +61,7 @@ def rows_html(
 
 
 def facts_html(title: str, facts: Iterable[tuple[str, Any]]) -> str:
-    """Names and values as HTML, each pair on a line; those beyond the twentieth are counted."""
+    """Names and values as HTML, one pair per line; pairs after the twentieth are only counted."""
     every = list(facts)
     lines = [f"<tr><th>{html.escape(str(name))}</th><td>{_cell(value)}</td></tr>" for name, value in every[:_COLUMNS]]
     if len(every) > _COLUMNS:

@@ -31,21 +31,21 @@ class Table(Mapping[str, Array]):
     It is a mapping: ``table["reward"]``, ``dict(table)``, ``np.savez("stats.npz", **table)``.
 
     A column is an array of shape (rows, ...). Its dtype and shape follow from the values, by rules that every codec's
-    faster path must keep as well:
+    faster path must also follow:
 
     - A nested map is flattened, its keys joined by ``/``. An empty map is a value like any other.
     - Numbers are int64 (uint64, or objects, where they do not fit) or float64; ints and floats together are float64.
-    - Bools stay bools, strings are objects. A column of unlike values is an object column and keeps each of them.
-    - Lists of numbers that all have one shape are one array of one dimension more. Other lists are objects. In a list,
-      ints and floats together are floats; an array that was logged as float32 may be float32.
-    - Arrays that few frames have are objects where the column would take more than 64 MiB.
-    - Absent (the frame lacks the key), null (``None``) and NaN are three things, which `Table.column` tells apart. As a
-      plain array, ``table[key]``, a column of floats has NaN for all three; ints with gaps become floats there, all
-      else objects, in which NaN stands for what is absent, and ``None`` for null.
-    - Keys that are no strings are named by ``str()``; a name that comes up twice in a frame is numbered, ``key#2``.
+    - Bools stay bools, strings are objects. A column of mixed types is an object column and keeps each value.
+    - Lists of numbers that all have the same shape form one array with one more dimension. Other lists are objects. In
+      a list, ints and floats together are floats; an array that was logged as float32 may be float32.
+    - Arrays that only a few frames have are objects if the column would take more than 64 MiB.
+    - Absent (the frame lacks the key), null (``None``) and NaN are three different things, which `Table.column`
+      distinguishes. In the plain array ``table[key]``, a column of floats has NaN for all three. Ints with gaps become
+      floats there, and all other columns with gaps become objects, with NaN for absent and ``None`` for null.
+    - Keys that are not strings are named by ``str()``; a name that occurs twice in a frame is numbered, ``key#2``.
 
     Attributes:
-        kind: the kind of frame that the rows were.
+        kind: the kind of the frames.
         time: float64, shape (rows,); seconds since the run began.
 
     """
@@ -55,10 +55,10 @@ class Table(Mapping[str, Array]):
     def __init__(
         self, kind: Kind, time: npt.NDArray[np.float64], columns: Mapping[str, Array | Column | SparseColumn]
     ) -> None:
-        """Make a table of *columns*: arrays of which every row is a value, or `Column`, which says which rows are.
+        """Make a table of *columns*: arrays with a value in every row, or `Column`, which marks the rows with a value.
 
         Raises:
-            ValueError: when a column has not as many rows as *time*.
+            ValueError: when a column and *time* differ in their number of rows.
 
         """
         self.kind = kind
@@ -74,7 +74,7 @@ class Table(Mapping[str, Array]):
 
     @property
     def rows(self) -> int:
-        """How many frames there were."""
+        """The number of frames."""
         return len(self.time)
 
     def __getitem__(self, key: str) -> Array:
@@ -82,7 +82,7 @@ class Table(Mapping[str, Array]):
         if array is None:
             array = self.column(key).array()
             if not isinstance(self._columns[key], SparseColumn):
-                self._arrays[key] = array  # of a sparse one the table does not keep the gaps
+                self._arrays[key] = array  # the expanded array of a sparse column is not cached
         return array
 
     def __contains__(self, key: object) -> bool:
@@ -98,7 +98,7 @@ class Table(Mapping[str, Array]):
         return f"<Table {self.kind}: {self.rows} rows × {len(self)} columns>"
 
     def _repr_html_(self) -> str:
-        """The first and last rows and columns in a notebook."""
+        """The first and last rows, and the first columns, for a notebook."""
         from trainlog.table.html import html_of
 
         return html_of(self)
@@ -114,7 +114,7 @@ class Table(Mapping[str, Array]):
         return one.expand() if isinstance(one, SparseColumn) else one
 
     def stored(self, key: str) -> Column | SparseColumn:
-        """A column as the table keeps it: only the rows that have the key, where those are few; raises as `column`."""
+        """A column as the table stores it: a `SparseColumn` where few rows have the key; raises as `column`."""
         try:
             return self._columns[key]
         except KeyError:
@@ -125,10 +125,10 @@ class Table(Mapping[str, Array]):
         return self.column(key).valid
 
     def numbers(self, key: str) -> npt.NDArray[np.float64]:
-        """A column as float64 whatever it was logged as; what is no number is NaN.
+        """A column as float64, whatever it was logged as; anything that is not a number is NaN.
 
-        Bools are 1 and 0. Strings that spell a number (``"1.5"``), or ``True`` and ``False``, are that number:
-        the original FLOG writer stored numpy scalars so.
+        Bools are 1 and 0. Strings that spell a number (``"1.5"``), ``True`` or ``False`` are converted to that number,
+        as the original FLOG writer stored numpy scalars as strings.
 
         Raises:
             KeyError: when there is no such column.
@@ -144,7 +144,7 @@ class Table(Mapping[str, Array]):
         return numbers
 
     def select(self, keys: Sequence[str] | None) -> Table:
-        """The columns of *keys*, in this order; all for None. A table without rows has every column, empty.
+        """The columns *keys*, in this order; None means all. A table without rows has every requested column, empty.
 
         Raises:
             KeyError: when there is no such column.
@@ -157,11 +157,11 @@ class Table(Mapping[str, Array]):
         return Table(self.kind, self.time, columns)
 
     def rows_where(self, mask: Array | slice) -> Table:
-        """The rows that *mask* (bools, indices or a slice) chooses, as numpy does."""
+        """The rows selected by *mask* (bools, indices or a slice), as in numpy."""
         return Table(self.kind, self.time[mask], {key: column.take(mask) for key, column in self._columns.items()})
 
     def to_arrow(self) -> pyarrow.Table:
-        """The table as Apache Arrow has it, its first column ``time``; see `trainlog.table.arrow.arrow_table`.
+        """The table as an Arrow table, with ``time`` as its first column; see `trainlog.table.arrow.arrow_table`.
 
         Raises:
             MissingExtra: without pyarrow: ``pip install "trainlog[arrow]"``.
@@ -170,9 +170,9 @@ class Table(Mapping[str, Array]):
         return arrow_table(with_time(self.time, {key: self.column(key) for key in self}))
 
     def to_polars(self) -> polars.DataFrame:
-        """The table as a polars frame, its first column ``time``; it shares the memory of the numbers.
+        """The table as a polars frame, with ``time`` as its first column; it shares the memory of the numbers.
 
-        What is absent or null is null; NaN stays NaN.
+        Absent and null values become null; NaN stays NaN.
 
         Raises:
             MissingExtra: without polars and pyarrow: ``pip install polars "trainlog[arrow]"``.
@@ -181,10 +181,10 @@ class Table(Mapping[str, Array]):
         return polars_frame(with_time(self.time, {key: self.column(key) for key in self}))
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The table as a pandas frame, its first column ``time``; it shares the memory of the numbers.
+        """The table as a pandas frame, with ``time`` as its first column; it shares the memory of the numbers.
 
-        Columns with gaps have pandas' nullable dtypes: what is absent or null is ``NA``, NaN stays NaN. Columns of
-        more dimensions come one by one, ``pos/0``, ``pos/1`` and so on.
+        Columns with gaps have pandas' nullable dtypes: absent and null values become ``NA``, NaN stays NaN. A column of
+        more dimensions is split into one per element, ``pos/0``, ``pos/1`` and so on.
 
         Raises:
             MissingExtra: without pandas: ``pip install pandas``.
@@ -193,7 +193,7 @@ class Table(Mapping[str, Array]):
         return pandas_frame(with_time(self.time, {key: self.column(key) for key in self}))
 
     def frames(self) -> Iterator[Frame]:
-        """The rows as frames, under the columns' names: what is absent is left out, null is ``None``."""
+        """Yield the rows as frames, under the columns' names: absent values are left out, null is ``None``."""
         keys = tuple(self._columns)
         for start in range(0, self.rows, BATCH):
             rows = slice(start, start + BATCH)

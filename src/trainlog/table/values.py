@@ -1,4 +1,4 @@
-"""Values of frames: flat names for nested ones, numbers out of anything, ranges, and lists of values as arrays."""
+"""Values of frames: flat names for nested values, conversion to numbers, ranges, and lists of values as arrays."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
 Range = tuple[float | None, float | None]
-"""From the first to before the second; None for an open end."""
+"""A pair (from, to): *from* is included, *to* is not, and None leaves that end open."""
 
 BATCH: Final = 4096
-"""Frames that are made into columns at once, or columns into frames."""
+"""The number of frames that are converted to columns at once, or of rows converted to frames."""
 
 STEP: Final = "step"
-"""The key that ranges of steps go by."""
+"""The key that ranges of steps use."""
 
 LONGEST_PREFIX: Final = 512
-"""Letters of the name of a map, in front of those of its values."""
+"""The longest name of a map, in characters, that its values' names begin with; see `prefix_of`."""
 
 _TEXT: Final = frozenset([str])
 _FLAT: Final = frozenset([float, int, bool, str, bytes, list, type(None)])  # types whose values are one column
 
 
 def flatten(data: Mapping[Any, Any]) -> dict[str, Any]:
-    """One frame's data as a flat dict under the column names of `Table`; *data* itself where it is flat already."""
+    """One frame's data as a flat dict under the column names of `Table`; *data* itself if it is already flat."""
     if type(data) is dict and _TEXT.issuperset(map(type, data)):
         types = set(map(type, data.values()))
         if _FLAT.issuperset(types) or not any(issubclass(one, Mapping) for one in types):
@@ -72,9 +72,9 @@ def _flatten_into(flat: dict[str, Any], data: Mapping[Any, Any], prefix: str) ->
 
 
 def prefix_of(name: str) -> str:
-    """With what the names of the values in the map *name* begin.
+    """The prefix of the names of the values in the map *name*.
 
-    A longer name than `LONGEST_PREFIX` is cut, and has a checksum instead: each of a million values would repeat it.
+    A name longer than `LONGEST_PREFIX` is cut and gets a checksum, as each of a million values would repeat it.
     """
     if len(name) <= LONGEST_PREFIX:
         return f"{name}/"
@@ -82,7 +82,7 @@ def prefix_of(name: str) -> str:
 
 
 def number(value: Any) -> float:
-    """*value* as `Table.numbers` takes it."""
+    """*value* as a number, by the rules of `Table.numbers`."""
     if isinstance(value, str) and value in ("True", "False"):
         return float(value == "True")
     try:
@@ -94,7 +94,7 @@ def number(value: Any) -> float:
 
 
 def is_word(value: Any) -> bool:
-    """Whether *value* is a text that spells no number; an empty one is no word."""
+    """Whether *value* is a string that does not spell a number; an empty string is not a word."""
     if not isinstance(value, str) or value in ("", "True", "False"):
         return False
     try:
@@ -105,7 +105,7 @@ def is_word(value: Any) -> bool:
 
 
 def check_range(name: str, limits: Any) -> None:
-    """Refuse what is no range.
+    """Refuse anything that is not a range.
 
     Raises:
         ValueError: when *limits* is neither None nor a pair of numbers or None.
@@ -129,7 +129,7 @@ def _is_limit(limit: Any) -> bool:
 
 
 def in_range(values: Any, limits: Range | None) -> Bools:
-    """Which of *values* (floats, any shape) are inside of *limits*; NaN never is."""
+    """Which of *values* (floats, any shape) are inside *limits*; NaN never is."""
     values = np.asarray(values, np.float64)
     found: Bools = ~np.isnan(values)
     low, high = (None, None) if limits is None else limits
@@ -141,7 +141,7 @@ def in_range(values: Any, limits: Range | None) -> Bools:
 
 
 def unknown_key(key: str, known: Iterable[str], kind: Kind) -> str:
-    """One sentence for a key that is not there, with the nearest ones that are."""
+    """One sentence for a key that does not exist, with the most similar keys that do."""
     import difflib
 
     near = difflib.get_close_matches(key, list(known), 3, 0.5)
@@ -149,7 +149,7 @@ def unknown_key(key: str, known: Iterable[str], kind: Kind) -> str:
 
 
 def objects(values: list[Any]) -> Array:
-    """A 1-D object array of *values*, which may be lists themselves."""
+    """A 1-D object array of *values*, which may themselves be lists."""
     return np.fromiter(values, object, len(values))
 
 
@@ -163,9 +163,9 @@ _DTYPES: Final[dict[frozenset[type], tuple[type, ...]]] = {
 
 
 def blocks_of(values: list[Any], one: type) -> list[tuple[list[int] | None, Array]]:
-    """*values*, all of type *one*, as the tightest arrays that keep each of them; and which values each array holds.
+    """*values*, all of type *one*, as the tightest arrays that hold them, and which values each array holds.
 
-    What a value becomes depends on itself alone, not on those that happen to stand beside it.
+    The array type of a value depends only on the value itself, not on its neighbors.
     """
     if one is float or one is bool:
         return [(None, np.fromiter(values, one, len(values)))]
@@ -180,7 +180,7 @@ def blocks_of(values: list[Any], one: type) -> list[tuple[list[int] | None, Arra
             try:
                 return [(None, np.array(values, _DTYPES[types][0]))]
             except (ValueError, OverflowError):
-                pass  # lists that are not of one shape, or hold ints that are too large
+                pass  # lists of different shapes, or with ints that are too large
     return _blocks_by_value(values)
 
 
@@ -197,7 +197,7 @@ def _blocks_by_value(values: list[Any]) -> list[tuple[list[int] | None, Array]]:
 
 
 def _tight(value: Any) -> Array:
-    """An int or a list as the tightest array that keeps it, of dtype object when there is none of numbers."""
+    """An int or a list as the tightest numeric array that holds it, or of dtype object when there is none."""
     types = frozenset([int]) if type(value) is int else frozenset(_leaf_types([value]))
     for dtype in _DTYPES.get(types, ()):
         try:

@@ -95,7 +95,9 @@ def test_a_hole_is_passed_and_told(make: Make) -> None:
     path = make([*before, orphans, *after])
     log = trainlog.open(path)
     start = len(b"".join(before))
-    with pytest.warns(DamagedLogWarning, match=f"78 bytes that are no record, from byte {start:,} to {start + 78:,}"):
+    with pytest.warns(
+        DamagedLogWarning, match=f"78 bytes that are not a record, from byte {start:,} to {start + 78:,}"
+    ):
         assert same(plain(log.frames()), FRAMES)
     with pytest.raises(CorruptLog) as caught:
         list(log.frames(on_damage="raise"))
@@ -215,7 +217,7 @@ def test_a_file_that_ends_in_its_header(make: Make) -> None:
 @pytest.mark.parametrize("meta", [b"{", b"[1]", b"\xff", b"7", b'{"a":' * 5000])
 def test_metadata_that_are_no_json_object_do_not_hide_the_frames(make: Make, meta: bytes) -> None:
     path = make([Flog.header(meta), *made()[1:]])
-    with pytest.warns(DamagedLogWarning, match="the metadata are no JSON object"):
+    with pytest.warns(DamagedLogWarning, match="the metadata are not a JSON object"):
         frames = list(trainlog.open(path))
     assert len(frames) == len(FRAMES)
 
@@ -294,7 +296,7 @@ def test_a_file_that_shrinks_while_it_is_followed(make: Make) -> None:
         path.write_bytes(b"")
         return True
 
-    with pytest.raises(InvalidPosition, match="cut or written over while it was followed; read it anew"):
+    with pytest.raises(InvalidPosition, match="cut or overwritten while it was followed; read it again"):
         list(trainlog.open(path).frames(wait=shrink))
 
 

@@ -276,7 +276,7 @@ def test_bytes_that_are_no_record_are_skipped(tmp_path: Path, garbage: bytes) ->
         list(trainlog.open(path).frames(on_damage="raise"))
     assert caught.value.offset == len(first)
     conversion = trainlog.convert(path, tmp_path / "a.flog")
-    assert [f"{len(garbage):,} bytes that are no record" in loss for loss in conversion.losses] == [True]
+    assert [f"{len(garbage):,} bytes that are not a record" in loss for loss in conversion.losses] == [True]
 
 
 def test_garbage_inside_of_an_episode_and_at_the_end(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ class FlogCodec(Codec):
     archive_suffix = ".flog.zst"
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether the file begins with the magic, or with what may be a damaged header.
+        """Whether the file begins with the magic, or with a header that may be damaged.
 
-        An empty file, or one that begins with zeros, must be named like a FLOG file.
+        An empty file, or a file that begins with zeros, must be named like a FLOG file.
         """
         if head.startswith(MAGIC):
             return True
@@ -37,9 +37,9 @@ class FlogCodec(Codec):
         return looks_damaged(head, named_so=path.name.lower().endswith(self.suffixes[0]))
 
     def read(self, path: Path) -> Reader:
-        """Open the FLOG file at *path*; an empty one is a log without frames.
+        """Open the FLOG file at *path*; an empty file is a log without frames.
 
-        A folder of FLOG files, or a pattern of their names, is one log of them all.
+        A folder of FLOG files, or a pattern of their names, is opened as one log.
         """
         from trainlog.codecs.flog.reader import FlogReader
         from trainlog.codecs.flog.shards.files import is_several
@@ -48,15 +48,15 @@ class FlogCodec(Codec):
         return FlogShards(path) if is_several(path) else FlogReader(path)
 
     def write(self, path: Path, header: Header) -> FlogWriter:
-        """Begin a FLOG file at *path*."""
+        """Create a FLOG file at *path*."""
         return _writer()(path, header)
 
     def replace(self, path: Path, header: Header) -> FlogWriter:
-        """Begin a FLOG file in the place of the one at *path*, by one rename."""
+        """Replace the FLOG file at *path* with a new one, by one rename."""
         return _writer()(path, header, replace=True)
 
     def resume(self, path: Path, note: Mapping[str, Any]) -> FlogWriter:
-        """Go on with the FLOG file at *path*, behind its last whole frame."""
+        """Resume the FLOG file at *path* after its last whole frame."""
         return _writer().resumed(path, note)
 
     def compact(self, log: Path, target: Path, **options: Any) -> Archive:
@@ -66,8 +66,8 @@ class FlogCodec(Codec):
         return compact(log, target, **options)
 
 
-# The reader and the writer are imported where they are used: a training script that only writes waits for each import,
-# and so does a command that only reads.
+# The reader and the writer are imported where they are used, as each import delays a training script that only writes,
+# or a command that only reads.
 def _writer() -> type[FlogWriter]:
     from trainlog.codecs.flog.writer import FlogWriter
 

@@ -1,4 +1,4 @@
-"""Compressed FLOG files, ``.flog.zst``: made of a log that is finished, and read as any log."""
+"""Compressed FLOG files, ``.flog.zst``: made from a finished log, and read like any log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainlog.storage.source import Source
 __all__ = ["FlogArchiveCodec", "compact"]
 
 LEVEL: Final = 3
-_USUAL: Final = 1 << 20  # bytes of a log in a zstd frame
+_USUAL: Final = 1 << 20  # bytes of the log in a zstd frame
 
 
 def compact(
@@ -34,20 +34,20 @@ def compact(
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Archive:
-    """Compress the FLOG file *log* into *target*, and compare what was written with it. The log stays as it is.
+    """Compress the FLOG file *log* into *target*, and verify the result against it. The log is not changed.
 
     Args:
-        log: a FLOG file that nobody is writing, damaged or not: every byte of it is kept.
+        log: a FLOG file that no process is writing, damaged or not: every byte of it is kept.
         target: the archive; it is complete or absent.
-        level: of zstd, 1 (fast) to 22 (small).
-        overwrite: replace an existing file. Otherwise that is an error.
+        level: the zstd level, 1 (fast) to 22 (small).
+        overwrite: replace an existing file. Otherwise an existing file is an error.
         progress: called with the number of bytes compressed so far.
 
     Raises:
         LogNotFound, DamagedLog: when there is no FLOG file at *log*.
-        LogInUse: when it is being written.
+        LogInUse: when the log is being written.
         LogExists: when there is a file at *target*.
-        LogWriteError: when it cannot be written, or reads back as something else than was written.
+        LogWriteError: when the archive cannot be written, or reads back differently from what was written.
         MissingExtra: without zstandard.
 
     """
@@ -58,18 +58,18 @@ def compact(
     with Source(log) as source, atomic_write(target) as file:
         source.freeze()
         if source.read(0, len(MAGIC)) == MAGIC:
-            raise UnknownFormat("this is compressed already", path=log)
+            raise UnknownFormat("this is already compressed", path=log)
         _pack(source, CompressedWriter(file, level), progress)
         file.flush()
         with CompressedSource(Source(file.name)) as packed:
             if not _same(source, packed):
-                raise LogWriteError("what was written reads back as something else; the log is kept", path=target)
+                raise LogWriteError("the archive reads back differently from the log; the log is kept", path=target)
             done = Archive(target, source.size, packed.whole.size)
     return done
 
 
 def _pack(source: Source, writer: CompressedWriter, progress: Callable[[int], object] | None) -> None:
-    """Compress *source*. Where it can be, no frame of the log is in two frames of zstd: damage to one ends there."""
+    """Compress *source*. Where possible, no frame of the log spans two zstd frames, so that damage stays local."""
     _, at = take_header(source)
     writer.write(source.read(0, at))
     chain, size = Chain(), _USUAL
@@ -111,11 +111,11 @@ class FlogArchiveCodec(Codec):
     description = "compressed FLOG file, for finished logs (needs trainlog[zstd])"
 
     def __init__(self, spool: Codec) -> None:
-        """*spool* is the format that a log has until it is closed."""
+        """*spool* is the format of a log until it is closed."""
         self._spool = spool
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether it is a file of zstd."""
+        """Whether it is a zstd file."""
         return head.startswith(MAGIC)
 
     def read(self, path: Path) -> Reader:
@@ -128,7 +128,7 @@ class FlogArchiveCodec(Codec):
         return FlogReader(path)
 
     def write(self, path: Path, header: Header) -> Writer:
-        """Begin a log at *path*, which is there when the writer is closed."""
+        """Start a log for *path*; the file appears there when the writer is closed."""
         return _ArchiveWriter(path, header, self._spool)
 
 

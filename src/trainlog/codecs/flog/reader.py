@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 __all__ = ["FlogReader"]
 
 _KINDS: Final = tuple(map(Kind, range(256)))
-_SHARE: Final = 8  # the last rows are looked for in this part of a file, before an index of it is made
-_NEAR: Final = 1 << 14  # bytes that are read at once, for frames that may stand beside one another
+_SHARE: Final = 8  # the last rows are searched for in at most 1/8 of a file, before an index of it is built
+_NEAR: Final = 1 << 14  # bytes that are read at once, as requested frames may be close to one another
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
 class FlogReader(Reader):
-    """A FLOG file; see `trainlog.codec.Reader` for what its methods do.
+    """A reader of one FLOG file; see `trainlog.codec.Reader` for its methods.
 
     ``Batch.order`` is the byte where each frame begins. Ranges are found through an index of the file, without decoding
-    what is before them; any full read builds the index as a side effect. Logs above 256 MB keep it in a small hidden
-    file beside them, where the folder can be written.
+    the frames before them; any full read builds the index as a side effect. For logs above 256 MB, the index is kept in
+    a small hidden file next to the log, if the folder is writable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +62,7 @@ class FlogReader(Reader):
             self._history = History.start(source, self._start, seal)
         super().__init__(path, header)
         self._hides = True
-        self._index: Index | None = None  # what was found out about the file so far
+        self._index: Index | None = None  # what is known about the file so far
         self._sorter = FrameSorter()
 
     def with_superseded(self) -> FlogReader:
@@ -72,9 +72,9 @@ class FlogReader(Reader):
         return other
 
     def _open(self, wait: Wait | None, *, hides: bool = True) -> tuple[Source, int]:
-        """What is to be seen of the file, and the offset of its first frame.
+        """The visible part of the file, and the offset of its first frame.
 
-        Without *wait* the file does not grow any more: what is written while it is read belongs to the next scan.
+        Without *wait* the visible part does not grow: frames that are written during the read belong to the next scan.
         """
         source = open_source(self.path, wait or never)
         if wait is None:
@@ -84,7 +84,7 @@ class FlogReader(Reader):
             head = source.take(min(HEADER.size, source.size) if wait is None else HEADER.size)
             start = self._start if head == self._head else parse_fixed_header(head, self.path)[1]
             if wait is not None:
-                source.take(start - source.offset)  # it may have to come yet
+                source.take(start - source.offset)  # the metadata may not be written yet
             if hides:
                 self._history = self._history.updated(source, start, unsealed=_is_unsealed(self.header))
         except BaseException:
@@ -99,7 +99,7 @@ class FlogReader(Reader):
     ) -> Iterator[Frame]:
         """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
 
-        Checksums are no frames of the run, nor is what the run said of itself: ``kind=67`` and ``kind=82`` show them.
+        Checksums and states of the run are not frames of the run; ``kind=67`` and ``kind=82`` yield them.
         """
         wanted = None if kind is None else int(Kind.of(kind))
         source, start = self._open(wait)
@@ -113,19 +113,19 @@ class FlogReader(Reader):
                 yield Frame(time, _KINDS[number], data)
 
     def _on_gap(self, source: Source, on_damage: OnDamage) -> Callable[[Gap], object]:
-        """*on_damage* as a function, called with the gap's place in the file."""
+        """*on_damage* as a function that is called with the gap's place in the file."""
         handle = damage_handler(on_damage, self.path)
         return lambda gap: handle(replace(gap, offset=source.to_file_offset(gap.offset)))
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
-        """Yield what is asked for; see `trainlog.codec.Reader.scan`."""
+        """Yield the answer to *scan*; see `trainlog.codec.Reader.scan`."""
         place = None if scan.after is None else Place.parse(scan.after)
         source, start = self._open(None, hides=not scan.superseded)
         with source:
             on_gap = self._on_gap(source, scan.on_damage)
             if place is not None:
                 place = self._checked(source, place, start)
-            elif not isinstance(source, FilteredSource):  # an index is one of the whole file
+            elif not isinstance(source, FilteredSource):  # an index describes the whole file
                 if (found := self._from_the_end(source, start, scan, on_gap)) is not None:
                     yield from found
                     return
@@ -138,10 +138,10 @@ class FlogReader(Reader):
             yield from ColumnScanner(source, scan, self._sorter, place).batches(start, on_gap)
 
     def scan_with_times(self, scan: Scan) -> tuple[list[Batch], Ints, Floats]:
-        """Answer *scan* in one stretch, and return with it where the frames of all kinds begin, and their times.
+        """Answer *scan* in one stretch, and also return where the frames of all kinds begin, and their times.
 
-        Where the scan's position is in the middle of a stretch, the answer is the rest of that stretch. The other
-        arrays have the frames behind the position, of the ranges of the scan or not, in the order of the file.
+        If the scan's position is in the middle of a stretch, the answer is the rest of that stretch. The two arrays
+        cover all frames after the position, inside and outside the ranges of the scan, in the order of the file.
         """
         place = None if scan.after is None else Place.parse(scan.after)
         source, start = self._open(None, hides=not scan.superseded)
@@ -154,7 +154,7 @@ class FlogReader(Reader):
         return list(batches.values()), offset[behind], time[behind]
 
     def _checked(self, source: Source, place: Place, start: int) -> Place:
-        """*place* as *source* has it, which may leave out some of the file."""
+        """*place*, verified against *source*, which may leave out parts of the file."""
         whole = source.whole if isinstance(source, FilteredSource) else source
         whole.check(place.ahead, place.check)
         if place.start < start:
@@ -162,15 +162,15 @@ class FlogReader(Reader):
         if not isinstance(source, FilteredSource):
             return place
         if any(first < place.ahead <= last for first, last in self._history.cuts):
-            raise InvalidPosition("training went back to a checkpoint before it; read the log anew", path=self.path)
+            raise InvalidPosition("training went back to a checkpoint before it; read the log again", path=self.path)
         return place
 
     def _from_the_end(
         self, source: Source, start: int, scan: Scan, on_gap: Callable[[Gap], object]
     ) -> list[Batch] | None:
-        """The last rows of each kind that is asked for, found by the checksums; None where these are of no help.
+        """The last rows of each requested kind, found through the checksums; None where these do not help.
 
-        What is before those rows stays unread, so that a scan that must tell of all damage is not answered here.
+        Everything before those rows stays unread, so a scan that must report all damage is not answered here.
         """
         if scan.last is None or scan.wanted is None or scan.on_damage not in ("warn", "ignore"):
             return None
@@ -200,7 +200,7 @@ class FlogReader(Reader):
     def _indexed(
         self, source: Source, start: int, scan: Scan, on_gap: Callable[[Gap], object]
     ) -> Generator[Batch, None, bool]:
-        """Yield the answer with the help of an index; return False, without one, where it is of no help."""
+        """Yield the answer with the help of an index; yield nothing and return False where an index does not help."""
         before = load_or_start(source, start, self._index)
         is_range = scan.has_ranges or scan.last is not None
         index = before if before is None or not is_range else finish(source, before, before)
@@ -209,7 +209,7 @@ class FlogReader(Reader):
         builder = None if is_range else IndexBuilder(index)
         candidates = index.candidates(scan)
         if scan.batch_rows is not None and not is_range and candidates.spans:
-            return False  # what an index leads to is one batch
+            return False  # an index leads to a single batch, not to batches of *batch_rows*
         scanner = ColumnScanner(source, scan, self._sorter)
         yield from scanner.batches(index.end, on_gap, candidates, builder)
         found = index if builder is None else builder.index()
@@ -248,32 +248,32 @@ class FlogReader(Reader):
                 yield Record(at, FRAME.size + size, time, kind, data)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
-        """What there is, what is damaged, and where; see `trainlog.codec.Reader.summary`."""
+        """Report what the file holds, and its damage; see `trainlog.codec.Reader.summary`."""
         summary = super().summary(progress)
         summary.superseded = self.superseded
         return summary
 
     @property
     def superseded(self) -> int:
-        """Bytes of the frames that are hidden, as far as the file was read."""
+        """Bytes of the hidden frames, as far as the file was read."""
         return sum(stop - start for start, stop in self._history.cuts) if self._hides else 0
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
-        """Read all of the file, with its checksums, and say what is wrong with it."""
+        """Read the whole file, verify its checksums, and report its problems."""
         from trainlog.codecs.flog.integrity.check import check
 
         with open_source(self.path) as source:
             return check(source, progress)
 
     def frame_end(self, start: int, most: int) -> int | None:
-        """Where whole frames end, by their headers; see `trainlog.codec.Reader.frame_end`."""
+        """Where the whole frames end, by their headers; see `trainlog.codec.Reader.frame_end`."""
         with open_source(self.path) as source:
             if isinstance(source, CompressedSource):
                 return None
             return last_end(source.freeze(), max(start, self._start), start + most)
 
     def salvage(self, target: Path) -> Repair:
-        """Write every whole frame into the new FLOG file *target*, as it is."""
+        """Copy every whole frame, unchanged, into the new FLOG file *target*."""
         from trainlog.codecs.flog.integrity.salvage import salvage
 
         with open_source(self.path) as source:

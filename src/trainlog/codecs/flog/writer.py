@@ -30,23 +30,23 @@ from trainlog.table.table import Table
 __all__ = ["FlogWriter"]
 
 _pack = FRAME.pack
-_KIND_AT = 8  # in a frame's header
-_COUNTED = frozenset([int(Kind.EVENT), STATE])  # kinds of frames that the checksums tell of
+_KIND_AT = 8  # the place of the kind in a frame's header
+_COUNTED = frozenset([int(Kind.EVENT), STATE])  # kinds of frames whose rewinds and states the checksums record
 
 
 class FlogWriter(Writer):
-    """A new FLOG file.
+    """A writer of a FLOG file.
 
-    ``write`` hands each frame to the kernel by one ``os.write``: when it has returned, SIGKILL does not lose the
-    frame. It may be called from several threads; in a forked child it raises `ClosedLog`. Every 64 KB, and at the end,
-    a checksum is put behind the frames; see docs/formats/flog.md. There are none, and the file holds only the frames
-    that were written, when the metadata say ``"checksums": False``, as those of a converted RLSimion log do.
+    ``write`` passes each frame to the kernel with one ``os.write``: after it returns, SIGKILL does not lose the frame.
+    It can be called from several threads; in a forked child it raises `ClosedLog`. Every 64 KB, and at the end, a
+    checksum is written after the frames; see docs/formats/flog.md. If the metadata have ``"checksums": False``, as
+    those of a converted RLSimion log do, there are no checksums, and the file holds only the frames that were written.
     """
 
     keeps_run_state = True
 
     def __init__(self, path: Path, header: Header, *, replace: bool = False) -> None:
-        """Begin the file; with *replace* in the place of the one that is there, when its header is on the disk."""
+        """Create the file; with *replace*, replace the existing file once the new header is on the disk."""
         first = pack_header(header)
         self._packer = TablePacker()
         file = AppendFile if header.meta.get("checksums") is False else SealedFile
@@ -54,7 +54,7 @@ class FlogWriter(Writer):
 
     @classmethod
     def resumed(cls, path: Path, note: Mapping[str, Any]) -> FlogWriter:
-        """Go on with the FLOG file at *path*; see `trainlog.codec.Codec.resume`."""
+        """Resume the FLOG file at *path*; see `trainlog.codec.Codec.resume`."""
         self = cls.__new__(cls)
         self._packer = TablePacker()
         file = SealedFile.reopen(path)
@@ -82,7 +82,7 @@ class FlogWriter(Writer):
 
     def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
         """Write one frame; see `trainlog.codec.Writer.put`."""
-        payload = encode(data)  # as `_record`, which would cost a call more
+        payload = encode(data)  # the same as `_record`, without the cost of another call
         size = len(payload)
         try:
             record = _pack(time, kind, size) + payload
@@ -95,7 +95,7 @@ class FlogWriter(Writer):
         self._append(record)
 
     def put_many(self, frames: Sequence[Frame]) -> None:
-        """Write all of *frames*, or none, by one system call; see `trainlog.codec.Writer.put_many`."""
+        """Write all *frames* or none, with one system call; see `trainlog.codec.Writer.put_many`."""
         if frames:
             records = [self._record(*frame) for frame in frames]
             kinds = {record[_KIND_AT] for record in records}
@@ -107,7 +107,7 @@ class FlogWriter(Writer):
         self._record(*frame)
 
     def size(self) -> int:
-        """The bytes of the log as it is."""
+        """The current size of the log in bytes."""
         return self._file.size()
 
     def _record(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> bytes:
@@ -121,7 +121,7 @@ class FlogWriter(Writer):
         return record
 
     def write_table(self, table: Table) -> None:
-        """Write the rows of *table* as frames; those of numbers some thousand at a time."""
+        """Write the rows of *table* as frames; a table of numbers is written a few thousand rows at a time."""
         if not self._packer.pack(table, self._put_alike):
             super().write_table(table)
 
@@ -141,16 +141,16 @@ class FlogWriter(Writer):
         self._file.sync()
 
     def close(self) -> None:
-        """Put a checksum behind the last frame, and close the file; nothing was kept back."""
+        """Write a checksum after the last frame, and close the file; no frame is still buffered."""
         self._file.close()
 
 
 def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]:
-    """Cut a torn tail off.
+    """Cut off a torn tail.
 
     Returns:
-        How many bytes it had, the time of the last whole frame, and the state of the run by which it has not ended;
-        None where the log does not say that it has.
+        The size of the tail in bytes, the time of the last whole frame, and a state that says that the run has not
+        ended; None instead of a state where the log does not say that the run has ended.
 
     """
     gaps: list[Gap] = []
@@ -165,7 +165,7 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
             if not is_about_run(record.kind, record.data):
                 seconds = record.time
     if not end:
-        file.begin_anew(pack_header(Header()))  # its writer was killed before it wrote anything
+        file.restart(pack_header(Header()))  # its writer was killed before it wrote anything
         return 0, 0.0, None
     cut = 0
     if gaps and gaps[-1].torn:

@@ -1,1 +1,1 @@
-"""Columns from many frames at once, and frames from columns."""
+"""Many frames at once to columns, and columns to frames."""

@@ -1,4 +1,4 @@
-"""The values of a few columns of frames that share no shape, taken out of each frame by `codecs.chosen_values`."""
+"""The values of a few columns of frames that share no shape, extracted from each frame by `codecs.chosen_values`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ChosenFrames:
     """Some columns of some frames."""
 
     def __init__(self, time: npt.NDArray[np.float64], columns: Columns) -> None:
-        """Frames at *time*; *columns* by name: which frames have it, ascending, and their values."""
+        """Hold frames with the times *time*; *columns* has by name the ascending numbers of its frames, and values."""
         self._time = time
         self._columns = columns
 
@@ -34,7 +34,10 @@ class ChosenFrames:
     def find(
         cls, block: npt.NDArray[np.uint8], offset: Ints, length: Ints, wanted: frozenset[str] | None
     ) -> tuple[ChosenFrames, Mask]:
-        """The columns *wanted* of the frames that begin at *offset* of *block*, and of which frames: of none, maybe."""
+        """The *wanted* columns of the frames that begin at *offset* of *block*, and a mask of the frames they are from.
+
+        The mask is all False when the columns cannot be chosen this way.
+        """
         found = np.zeros(len(offset), np.bool_)
         choose = None if wanted is None else chooser(wanted)
         if choose is None:
@@ -66,7 +69,7 @@ class ChosenFrames:
         return ChosenFrames(self._time[chosen], columns)
 
     def add_to(self, builder: TableBuilder, rows: Rows) -> None:
-        """Set *rows* of a table to the frames."""
+        """Set *rows* of a table to the frames' values."""
         builder.time.put(rows, self._time)
         for name in builder.names(self._columns):
             which, values = self._columns[name]

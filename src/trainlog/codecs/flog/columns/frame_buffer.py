@@ -1,4 +1,4 @@
-"""Frames gathered from several blocks, so that few and far ones can be taken together."""
+"""Frames gathered from several blocks, so that rare frames can be processed together."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["FrameBuffer", "LastFrames"]
 
 Ints = npt.NDArray[np.int64]
 
-_PIECE: Final = 64  # bytes that are copied at once; a block has as many behind its last frame
+_PIECE: Final = 64  # bytes that are copied at once; a block has as many after its last frame
 
 
 class FrameBuffer:
-    """Copies of frames, and where they are from.
+    """Copies of frames, and their places in the file.
 
     Attributes:
-        rows: how many.
-        size: bytes that they take.
+        rows: the number of frames.
+        size: the bytes that they take.
 
     """
 
@@ -37,7 +37,7 @@ class FrameBuffer:
         self._columns: list[tuple[Ints, Ints, Ints, Octets]] = []
 
     def add(self, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets) -> None:
-        """Copy the frames at *offset* of *block*; *place* says where in the file they are."""
+        """Copy the frames at *offset* of *block*; *place* is where they are in the file."""
         copy, starts = copied(block, offset, length)
         self._blocks.append(copy)
         self._columns.append((starts + self.size, length, place, kind))
@@ -45,7 +45,7 @@ class FrameBuffer:
         self.size += len(copy)
 
     def take(self) -> tuple[Octets, Ints, Ints, Ints, Octets]:
-        """All of them: a block with slack behind it, where each begins, its length, its place in the file, its kind."""
+        """Take out the frames: a block with slack at its end, and the frames' offsets, lengths, places and kinds."""
         nothing = np.empty(0, np.int64)
         block = np.concatenate([*self._blocks, np.zeros(SLACK, np.uint8)])
         columns = [(nothing, nothing, nothing, nothing.astype(np.uint8)), *self._columns]
@@ -55,7 +55,7 @@ class FrameBuffer:
 
 
 class LastFrames:
-    """Copies of the last frames of one kind, so that what is not wanted need not be made into columns."""
+    """Copies of the last frames of one kind, so that the others need not be converted to columns."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -74,7 +74,7 @@ class LastFrames:
             self._rows -= len(self._parts.popleft()[1])
 
     def take(self) -> Iterator[tuple[Octets, Ints, Ints, Ints]]:
-        """Yield them: a block with slack behind it, where each begins, its length, and its place in the file."""
+        """Yield blocks with slack at their ends, each with the offset, the length and the place of every frame."""
         surplus = self._rows - self._most
         for block, offset, length, place in self._parts:
             first, surplus = max(surplus, 0), 0

@@ -1,7 +1,7 @@
-"""From frames of one shape to columns: a RecordLayout says where values stand, a RecordBatch is the frames that fit.
+"""From frames of one shape to columns: a RecordLayout has the places of the values, a RecordBatch the frames that fit.
 
-The frames are gathered as the rows of a matrix of bytes. That all of them have the layout's shape is one comparison of
-that matrix; a column is then a strided view of it.
+The frames are gathered as the rows of a matrix of bytes. One comparison of that matrix checks that all of them have the
+layout's shape; a column is then a strided view of it.
 """
 
 from __future__ import annotations
@@ -36,18 +36,17 @@ Octets = npt.NDArray[np.uint8]
 
 _HEAD: Final = FRAME.size
 
-_BITS: Final = {FIXINT_POSITIVE: 0x80, FIXINT_NEGATIVE: 0xE0, BOOL: 0xFE}  # of a marker, that tell its type
+_BITS: Final = {FIXINT_POSITIVE: 0x80, FIXINT_NEGATIVE: 0xE0, BOOL: 0xFE}  # the bits of a marker that give its type
 
 _TIME: Final = np.dtype("<f8")
 _OCTET: Final = np.dtype(np.uint8)
 
-# So many rows are taken as one where rows are reduced: numpy's inner loop over a short row takes longer to begin than
-# to end.
+# This many rows are reduced as one: for a short row, starting numpy's inner loop takes longer than running it.
 _FOLD = 8
 
 
 class _Numbers(NamedTuple):
-    """A view of the matrix, but for its first axis."""
+    """A view of the matrix, without its first axis."""
 
     dtype: np.dtype[Any]
     at: int
@@ -56,13 +55,13 @@ class _Numbers(NamedTuple):
 
 
 class RecordLayout:
-    """Where the values of frames of one shape stand.
+    """The places of the values in frames of one shape.
 
     Attributes:
-        shape: of the frame that it was made of.
+        shape: the shape of the frame that the layout was made from.
         names: the columns, in the frames' order.
-        fields: the same, by name.
-        places: of each leaf's marker in a row of the matrix.
+        fields: the columns' parts of the frame, by name.
+        places: the place of each leaf's marker in a row of the matrix.
 
     """
 
@@ -90,7 +89,7 @@ class RecordLayout:
         self._bits = np.frombuffer(bytes(bits) + padding, np.uint64)
 
     def numbers(self, field: Field) -> _Numbers | None:
-        """Where the values of *field* stand in a row, if they are numbers of one type at even distances."""
+        """The places of the values of *field* in a row, if they are numbers of one type at even distances."""
         if field.name not in self._numbers:
             self._numbers[field.name] = self._numbers_of(field)
         return self._numbers[field.name]
@@ -122,8 +121,8 @@ class RecordLayout:
 
         Args:
             block: holds the frames, and at least 8 bytes more.
-            offset: where each begins, its header.
-            length: bytes of each, with the header.
+            offset: where the header of each frame begins.
+            length: bytes of each frame, including its header.
 
         """
         fits = length == self.shape.size + _HEAD
@@ -138,7 +137,7 @@ class RecordLayout:
         return (match if fits.all() else match.take(fits)), fits
 
     def _all_fit(self, rows: Array) -> bool:
-        """Whether all rows have the expected bits: what they have in common, and what any of them has, tells it."""
+        """Whether all rows have the expected bits, judged by the bitwise AND and OR of all rows."""
         folded = len(rows) // _FOLD * _FOLD
         for part in (rows[:folded].reshape(-1, _FOLD * rows.shape[1]), rows[folded:]):
             if len(part):
@@ -150,11 +149,11 @@ class RecordLayout:
 
 
 class RecordBatch:
-    """Frames of a layout's shape.
+    """Frames that have the shape of a layout.
 
     Attributes:
         layout: the layout.
-        offset, length: where in the block each frame begins, and how many bytes it has.
+        offset, length: where in the block each frame begins, and its size in bytes.
 
     """
 
@@ -191,7 +190,7 @@ class RecordBatch:
         return self._view(_TIME, 0)
 
     def add_to(self, builder: TableBuilder, rows: Rows) -> None:
-        """Set *rows* of a table to the frames."""
+        """Set *rows* of a table to the frames' values."""
         builder.time.put(rows, self.time)
         for name in builder.names(self.layout.names):
             column = builder.columns[name]
@@ -215,7 +214,7 @@ class RecordBatch:
         return [(0, self.layout.names)]
 
     def pieces(self, field: Field) -> Iterable[Piece] | None:
-        """The values of *field*; None when they are lists of which some have to be decoded."""
+        """The values of *field*; None when they are lists, some of which must be decoded."""
         numbers = self.layout.numbers(field)
         if numbers is not None:
             return (Piece(None, self._view(*numbers)),)
@@ -257,7 +256,7 @@ class RecordBatch:
                     return None
                 kind: str = "i" if block.dtype.kind == "u" else block.dtype.kind
                 if kind == "f" and block.dtype.itemsize == 4:
-                    kind = "s"  # of single precision
+                    kind = "s"  # single precision
                 types[which, i] = kind
                 numbers[which, i] = block
                 if kind == "i":

@@ -1,7 +1,7 @@
 """The shape of a payload: which of its bytes are fixed (keys, and the heads of maps and lists) and which are values.
 
-Frames of one trainer differ in their values and in little else. So one frame is parsed byte by byte; that the
-others have its shape is then seen by comparing their fixed bytes with numpy.
+Frames of one trainer differ in little else than their values. So one frame is parsed byte by byte; to check that the
+others have the same shape, numpy compares their fixed bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trainlog.table.values import prefix_of
 
 __all__ = ["Field", "Leaf", "Shape", "parse"]
 
-# Lists of more numbers than this must be of one type and width to have a shape; it keeps parsing cheap.
+# Lists of more numbers than this must be of one type and width to have a shape; this keeps parsing cheap.
 _LONGEST_MIXED = 64
 _DEEPEST = 32
 
@@ -22,7 +22,7 @@ NIL: Final = 0xC0
 BOOL: Final = 0xC2  # stands for 0xc2 and 0xc3
 UINT64: Final = 0xCF
 
-# Bytes of a value, its marker among them, by its marker; 0 where the marker does not tell.
+# Bytes of a value, including its marker, by its marker; 0 where the marker does not determine the size.
 WIDTHS: Final = bytes(
     [1] * 0x80  # positive fixint
     + [0] * 0x20  # fixmap, fixarray
@@ -37,7 +37,7 @@ WIDTHS: Final = bytes(
     + [1] * 0x20  # negative fixint
 )
 
-# Bytes that hold the length, after the marker of a string or of bytes.
+# Bytes of the length field, after the marker of a string or of bytes.
 LENGTHS: Final = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC4: 1, 0xC5: 2, 0xC6: 4}
 
 
@@ -45,13 +45,13 @@ Empty = list[object] | dict[object, object] | None
 
 
 class Leaf(NamedTuple):
-    """A value, or some values of one type beside one another.
+    """A value, or several adjacent values of one type.
 
     Attributes:
-        offset: of its marker in the payload.
-        marker: its marker; one for all positive fixints, all negative ones, and both bools.
-        width: bytes of a value, the marker among them.
-        values: how many values there are.
+        offset: the place of its marker in the payload.
+        marker: its marker; all positive fixints share one, and so do all negative fixints, and both bools.
+        width: bytes of a value, including the marker.
+        values: the number of values.
 
     """
 
@@ -66,9 +66,9 @@ class Field(NamedTuple):
 
     Attributes:
         name: the column.
-        shape: of a list; empty for a single value.
+        shape: the shape of a list; empty for a single value.
         first, last: its leaves are ``leaves[first:last]``; an empty list or map has none.
-        empty: what the value is when there are no leaves: ``[]``, ``{}``, or None when there are some.
+        empty: the value when there are no leaves, ``[]`` or ``{}``; None when there are some.
 
     """
 
@@ -97,13 +97,13 @@ class Shape(NamedTuple):
 
 
 class _NoShape(Exception):
-    """The payload has to be decoded."""
+    """The payload has no shape and must be decoded."""
 
 
 def parse(payload: bytes) -> Shape | None:
-    """The shape of *payload*; None when it is no whole msgpack map, or holds what no column of numbers can come of.
+    """The shape of *payload*; None when it is not a whole msgpack map, or holds something that a layout cannot handle.
 
-    That is: lists of anything but numbers and bools, ext types, keys that are neither strings nor ints, the same
+    That is: lists of anything but numbers and bools, ext types, keys that are neither strings nor ints, or the same
     column twice.
     """
     try:
@@ -162,7 +162,7 @@ class _Parser:
         return self._list(size, 1), None
 
     def _list(self, size: int, depth: int) -> tuple[int, ...]:
-        """The shape of a list of *size* values, which are numbers or such lists of one shape."""
+        """The shape of a list of *size* values, which are numbers, or lists of numbers that have one shape."""
         if depth > _DEEPEST:
             raise _NoShape
         if size > _LONGEST_MIXED and self._is_number(self._payload[self._at]):
@@ -185,7 +185,7 @@ class _Parser:
         return (size, *shapes.pop())
 
     def _many(self, count: int) -> None:
-        """Pass *count* numbers of one width, or small ints."""
+        """Skip *count* numbers of one width, or small ints."""
         at = self._at
         marker = self._payload[at]
         width = WIDTHS[marker]
@@ -247,7 +247,7 @@ class _Parser:
         return self._size(0x90, 0xDC)
 
     def _size(self, fix: int, marker16: int) -> int | None:
-        """How many entries the map or list has that begins here, which is then passed; None when none begins here."""
+        """Skip the head of the map or list here, and return its number of entries; None if there is none here."""
         marker = self._payload[self._at]
         if marker & 0xF0 == fix:
             self._at += 1

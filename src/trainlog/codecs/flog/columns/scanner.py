@@ -1,9 +1,9 @@
-"""Scans of a FLOG file, without a dict or a step of Python for each frame.
+"""Scans of a FLOG file, without a dict or a Python loop iteration for each frame.
 
-The file is read in blocks. In each, the frames are found (`scanning.chain`), sorted by shape (`sorter`), and their
-values copied to where they stand in the result (`record_layout`). Whatever is no sound frame is left to the
-walk (`scanning.walk`), which continues from the same place in the same state as if it had come there by itself. So the
-rows are those of ``frames``, on every file.
+The file is read in blocks. In each block, the frames are found (`scanning.chain`) and sorted by shape (`sorter`), and
+their values are copied to their places in the result (`record_layout`). Anything that is not a sound frame is left to
+the walk (`scanning.walk`), which continues from the same place, in the same state as if it had reached it by itself. So
+the rows are those of ``frames``, on every file.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = ["ColumnScanner", "StaleIndex"]
 
 _HEAD: Final = FRAME.size
 
-_ENOUGH: Final = 2048  # where frames of the kind are few, so many are gathered from several blocks
-_FULL: Final = 1 << 20  # bytes; more would be taken from memory that was never touched before
+_ENOUGH: Final = 2048  # frames that are gathered from several blocks, where frames of the kind are rare
+_FULL: Final = 1 << 20  # bytes; a larger buffer would use fresh memory, which is slower
 
 _NOTHING: Final = Candidates()
 
@@ -45,11 +45,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class StaleIndex(Exception):
-    """An index led to what is no whole frame; no batch was given yet."""
+    """An index led to bytes that are not a whole frame; no batch was yielded yet."""
 
 
 class _BrokenFrame(Exception):
-    """A frame that is wanted cannot be decoded.
+    """A requested frame cannot be decoded.
 
     Attributes:
         at: where it begins.
@@ -62,7 +62,7 @@ class _BrokenFrame(Exception):
 
 
 class _KindRows:
-    """The rows of one kind, as they are gathered for a batch."""
+    """The rows of one kind, gathered for a batch."""
 
     def __init__(self, kind: int, scan: Scan) -> None:
         self.builder = TableBuilder(Kind(kind), scan.columns)
@@ -71,13 +71,13 @@ class _KindRows:
         self._size = 0
 
     def add(self, frames: SortedFrames, offset: Ints, length: Ints, chosen: Mask | None) -> None:
-        """Add *frames*, which begin at byte *offset* of the file; only those that are *chosen*."""
+        """Add *frames*, which begin at the bytes *offset* of the file; only those that are *chosen*."""
         frames.add_to(self.builder, chosen)
         self._offsets.append(offset if chosen is None else offset[chosen])
         self._size += int((length if chosen is None else length[chosen]).sum()) - _HEAD * len(self._offsets[-1])
 
     def finish(self, sorter: FrameSorter) -> tuple[Table, Ints, int]:
-        """The table, where in the file its rows are, and how many bytes they take."""
+        """The table, the places of its rows in the file, and the size of their payloads in bytes."""
         if self.last is not None:
             for block, offset, length, place in self.last.take():
                 self.add(sorter.sort(block, offset, length), place, length, None)
@@ -94,10 +94,10 @@ class ColumnScanner:
 
         Args:
             source: the file.
-            scan: the question.
+            scan: the query.
             sorter: knows the shapes of earlier frames.
-            place: which part of the answer was given before.
-            times: whether to fill ``times``, for which the frames of all kinds are read.
+            place: which part of the answer was returned before.
+            times: whether to fill ``times``; then the frames of all kinds are read.
 
         """
         self._source = source
@@ -114,8 +114,8 @@ class ColumnScanner:
         self._only = None if times else self._alone
         self._kinds: frozenset[int] | None = kinds
         self._rows: dict[int, _KindRows] = {}
-        self._count = 0  # rows that were gathered for the next batch
-        self._given = False  # whether there was a batch already
+        self._count = 0  # rows that are gathered for the next batch
+        self._given = False  # whether a batch was yielded already
         self._blocks = BlockReader(source)
         self._few = FrameBuffer()
         self._begin = -1
@@ -123,7 +123,7 @@ class ColumnScanner:
         self._proving = False
         self._index: IndexBuilder | None = None
         self.steps: dict[int, list[tuple[Ints, npt.NDArray[np.float64]]]] = {}
-        """By kind: offsets of frames, and their steps, where the scan asks for a range of steps."""
+        """By kind: offsets of frames and their steps, when the scan has a range of steps."""
         self._with_times = times
         self.times: list[tuple[Ints, npt.NDArray[np.float64]]] = []
         """Offsets and times of the frames of all kinds, in and outside the ranges of the scan."""
@@ -138,10 +138,10 @@ class ColumnScanner:
         """Yield the answer.
 
         Args:
-            start: from where on all frames are read.
-            on_gap: called with what is no frame.
-            candidates: what an index tells of the file before *start*, which is read first, all at once.
-            index: is shown the frames from *start* on, as far as they are sound.
+            start: the byte from which on all frames are read.
+            on_gap: called with bytes that are not a frame.
+            candidates: the frames before *start* that an index leads to; they are read first, all at once.
+            index: is extended by the frames from *start* on, as far as they are sound.
 
         Raises:
             StaleIndex: when the index was wrong.
@@ -163,12 +163,12 @@ class ColumnScanner:
                         yield from self._flush(begin, walk.at, walk.proven)
                         begin = walk.at
                 self._prove_last_header(walk)
-            if done and walk.at >= ahead:  # a stretch that was given in part ends where it ended before
+            if done and walk.at >= ahead:  # a partly returned stretch ends where it ended before
                 yield from self._flush(begin, walk.at, walk.proven, done)
                 begin, done = walk.at, frozenset()
                 continue
             for record in walk.read_block():
-                if done and record.offset >= ahead:  # the walk is behind the record already
+                if done and record.offset >= ahead:  # the walk is already past the record
                     yield from self._flush(begin, record.offset, record.offset, done)
                     begin, done = record.offset, frozenset()
                 self._add_record(record)
@@ -179,9 +179,9 @@ class ColumnScanner:
             yield from self._flush(begin, walk.at, walk.proven, done)
 
     def _resume(self, walk: FrameWalk) -> tuple[int, int]:
-        """Go on where an earlier scan ended; return its proven place, and how far it came.
+        """Continue where an earlier scan ended; return its proven place, and how far it came.
 
-        It passed the frames between the two undecoded, or gave some kinds of them only.
+        The earlier scan skipped the frames between the two undecoded, or returned only some kinds of them.
         """
         assert self._place is not None
         start, ahead = map(self._source.from_file_offset, (self._place.start, self._place.ahead))
@@ -194,7 +194,7 @@ class ColumnScanner:
         return walk.proven, ahead
 
     def _flush(self, begin: int, end: int, proven: int, done: frozenset[int] = frozenset()) -> Iterator[Batch]:
-        """Yield the batches of the stretch from byte *begin* to *end*; *proven* is the walk's proven place by then."""
+        """Yield the batches of the stretch from byte *begin* to *end*; *proven* is the walk's proven place there."""
         rows, self._rows, self._count, self._given = self._rows, {}, 0, True
         found = {Kind(kind): one.finish(self._sorter) for kind, one in rows.items()}
         checksum = self._source.checksum(end)
@@ -213,7 +213,7 @@ class ColumnScanner:
             self._read_single(candidates.offsets)
 
     def _read_single(self, frames: FrameOffsets) -> None:
-        """Take *frames*, each read by itself.
+        """Add *frames*, each read separately.
 
         Raises:
             StaleIndex: when one of them is not there.
@@ -241,9 +241,9 @@ class ColumnScanner:
             first = last
 
     def _read_blocks(self, walk: FrameWalk, stop: int) -> Iterator[None]:
-        """Take the frames from where *walk* is up to byte *stop*, as long as all is sound; pauses after each block.
+        """Add the sound frames from the place of *walk* up to byte *stop*; pause whenever a batch may be full.
 
-        Then the walk is where it ended to be sound.
+        At the first doubtful frame it stops, and leaves the walk there.
         """
         if self._begin < 0:
             self._begin = walk.at
@@ -278,16 +278,16 @@ class ColumnScanner:
                 self._index.break_at(broken.at)
 
     def _prove_last_header(self, walk: FrameWalk) -> None:
-        """Judge a header alone at the end, as killed writers leave it, faster than the walk would.
+        """Judge a lone header at the end, which a killed writer may leave, faster than the walk would.
 
-        The walk would decode what was left out, to be sure that this is the place of a header.
+        The walk would decode every skipped frame, to be sure that a header belongs here.
         """
         left = self._source.size - walk.at
         if walk.proven < walk.at and 0 < left <= _HEAD and self._prove(walk.proven, walk.at):
             walk.proven = walk.at
 
     def _prove(self, begin: int, end: int) -> bool:
-        """Whether the bytes from *begin* to *end* are whole frames of whatever kinds."""
+        """Whether the bytes from *begin* to *end* are whole frames, of any kinds."""
         walk = FrameWalk(self._source, begin, None, _ignore)
         wanted, self._wanted, self._proving = self._wanted, np.ones(256, np.bool_), True
         for _ in self._read_blocks(walk, end):
@@ -296,7 +296,7 @@ class ColumnScanner:
         return walk.at == end
 
     def _gather(self, block: Block, offset: Ints, length: Ints, kind: Octets, *, is_last: bool) -> None:
-        """Put the frames at *offset* of *block*, now or together with later ones."""
+        """Add the frames at *offset* of *block*, now or together with later ones."""
         if is_last or len(offset) >= _ENOUGH // 4 or int(length.sum()) > len(block.data) // 4:
             self._put_few()
             self._put(block.data, offset, length, offset + block.at, kind)
@@ -310,10 +310,10 @@ class ColumnScanner:
             self._put(*self._few.take())
 
     def _put(self, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets) -> None:
-        """Add frames to their tables; *offset* says where in *block* they begin, *place* where in the file.
+        """Add frames to their tables; *offset* is where they begin in *block*, *place* where they begin in the file.
 
         Raises:
-            _BrokenFrame: when one of them cannot be decoded; those before it were added.
+            _BrokenFrame: when one of them cannot be decoded; the frames before it were added.
 
         """
         if not len(offset):
@@ -330,7 +330,7 @@ class ColumnScanner:
     def _collect(
         self, frames: SortedFrames, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets
     ) -> None:
-        """Add the whole *frames* that are asked for to the rows of their kinds."""
+        """Add the requested ones of the whole *frames* to the rows of their kinds."""
         time = overlapping(block, "<f8")[offset]
         places = self._source.to_file_offsets(place)
         hidden = _hidden(block, offset, length, kind, self._alone)
@@ -362,7 +362,7 @@ class ColumnScanner:
     def _chosen(
         self, kind: int, frames: SortedFrames, time: npt.NDArray[np.float64], places: Ints, kinds: Octets
     ) -> Mask | None:
-        """Which of the frames are of *kind*, and asked for; None when all are."""
+        """Which of the frames are of *kind* and requested; None when all are."""
         scan = self._scan
         masks = [] if self._only is not None else [kinds == kind]
         if scan.time is not None:
@@ -387,17 +387,17 @@ class ColumnScanner:
         self._collect(frames, block, one - record.size, one, one - one + record.offset, block[8:9])
 
     def _sound(self, block: Block, wanted: Mask, proven: int, stop: int) -> int:
-        """How many of the frames, from the first one on, can be taken without a second look at what is around them."""
+        """How many of the frames, from the first one on, can be used without examining the bytes around them."""
         at, data, count, links = block
         good = len(links.kind)
         if not good:
             return 0
         end = links.next
         if end > count and (wanted[-1] or at + end > stop):
-            good, end = good - 1, int(links.offset[-1])  # it is not all there
+            good, end = good - 1, int(links.offset[-1])  # the last frame is incomplete
         elif end <= count and wanted[-1] and (links.broken or count <= end + _HEAD < stop - at):
-            good, end = good - 1, int(links.offset[-1])  # whether a frame follows it is not known
-        # The walk doubts a place that it came to by frames that it did not decode, when there is no likely header.
+            good, end = good - 1, int(links.offset[-1])  # it is not known whether a frame follows the last one
+        # The walk doubts a place without a likely header when it came there over frames that it did not decode.
         doubtful = np.empty(good, np.bool_)
         doubtful[:1] = proven < at
         np.logical_not(wanted[: good - 1], out=doubtful[1:])
@@ -409,7 +409,7 @@ class ColumnScanner:
         return good
 
     def _expect(self, builder: TableBuilder, count: int) -> None:
-        """Guess how many rows there will be, when so many are added."""
+        """Guess how many rows there will be, once *count* more are added."""
         done = max(self._proven - self._begin, 1)
         left = max(self._source.size - self._proven, 0)
         rows = builder.rows + count
@@ -419,9 +419,9 @@ class ColumnScanner:
 
 
 def _hidden(block: Octets, offset: Ints, length: Ints, kind: Octets, only: int | None) -> Mask | None:
-    """Which frames are no frames of the run, unless *only* those of that kind are asked for; None when there is none.
+    """Which frames are checksums or states of the run, not frames of the run itself; None when there are none.
 
-    These are checksums, and what the run said of itself.
+    They are not hidden when *only* frames of their kind are requested.
     """
     seals = None if only == SEAL else _seals(block, offset, length, kind)
     about: Mask = kind == STATE
@@ -434,7 +434,7 @@ def _hidden(block: Octets, offset: Ints, length: Ints, kind: Octets, only: int |
 
 
 def _seals(block: Octets, offset: Ints, length: Ints, kind: Octets) -> Mask | None:
-    """Which frames are checksums; None when there is none."""
+    """Which frames are checksums; None when there are none."""
     found: Mask = length == SEAL_SIZE
     if not found.any():
         return None

@@ -1,4 +1,4 @@
-"""The frames of a block, sorted by shape: those that many frames have, then all others by their keys.
+"""Sorts the frames of a block: first into shapes that many frames share, then the others by their keys.
 
 The few that are left are decoded one by one.
 """
@@ -30,20 +30,20 @@ Matches = list[tuple[Ints, RecordBatch | FoundValues | ChosenFrames]]
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
 
-_MANY = 128  # frames of one length that are worth a layout of their own
-_FEW = 12  # frames that are decoded faster than a layout takes them
-_WALKED = 160  # frames that a walk passes faster than a decoder
+_MANY = 128  # this many frames of one length are worth their own layout
+_FEW = 12  # fewer frames are decoded faster than a layout handles them
+_WALKED = 160  # a `ValueWalk` handles this many frames faster than a decoder
 _MOST_ALIKE = 8  # layouts for frames of one length
 _MOST_LENGTHS = 256
 
 
 class SortedFrames(NamedTuple):
-    """The frames of a block, in no order.
+    """The frames of a block, in no particular order.
 
     Attributes:
-        matches: frames whose values were found without decoding, and which ones of the block they are.
-        decoded: the others: which one, time, values by column.
-        broken: the first frame that cannot be decoded, or None. Those behind it are left out.
+        matches: groups of frames whose values were found without decoding, each with their numbers in the block.
+        decoded: the other frames: number in the block, time, values by column.
+        broken: the first frame that cannot be decoded, or None. The frames after it are left out.
 
     """
 
@@ -52,7 +52,7 @@ class SortedFrames(NamedTuple):
     broken: int | None
 
     def add_to(self, builder: TableBuilder, chosen: npt.NDArray[np.bool_] | None = None) -> None:
-        """Add the frames to a table, in the file's order; only those that are *chosen*, when that is given."""
+        """Add the frames to a table in the file's order, or only the *chosen* ones."""
         matches, decoded = self.matches, self.decoded
         count = sum(len(rows) for rows, _ in matches) + len(decoded)
         numbers = np.arange(builder.rows, builder.rows + count)
@@ -86,35 +86,35 @@ class SortedFrames(NamedTuple):
 
 
 def _as_slice(rows: Ints) -> Rows:
-    """Ascending row numbers as a slice, where they have no holes: that is faster, and takes no memory."""
+    """Ascending row numbers as a slice, if they have no holes: a slice is faster and takes no memory."""
     first, last = int(rows[0]), int(rows[-1])
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 class FrameSorter:
-    """Sorts frames, and remembers the shapes that it saw."""
+    """Sorts frames, and remembers the shapes that it has seen."""
 
     def __init__(self) -> None:
         self._of_size: dict[int, list[RecordLayout]] = {}
         self._walk = ValueWalk()
 
     def __reduce__(self) -> tuple[type[FrameSorter], tuple[()]]:
-        """A copy begins anew: what is remembered is found again soon."""
+        """A copy starts empty: the shapes are soon found again."""
         return FrameSorter, ()
 
     def sort(self, block: Octets, offset: Ints, length: Ints, wanted: frozenset[str] | None = None) -> SortedFrames:
-        """Sort the frames that begin at *offset* of *block*, which holds `SLACK` bytes behind the last of them.
+        """Sort the frames that begin at *offset* of *block*, which has `SLACK` bytes after the last of them.
 
-        Those that no layout takes may leave out columns that are not *wanted*.
+        Frames that fit no layout may leave out columns that are not *wanted*.
         """
         matches: Matches = []
         rest: list[Ints] = []
         layouts = self._of_size.get(int(length[0]))
-        if layouts and (length == length[0]).all():  # nearly always, and then nothing else has to be done
+        if layouts and (length == length[0]).all():  # nearly always true, and then this is all there is to do
             whole, fits = layouts[0].match(block, offset, length)
             if fits.all():
                 return SortedFrames([(np.arange(len(length)), whole)], [], None)
-        few = len(length) < _MANY and not self._of_size  # which is true of most logs: no layout is known or begun
+        few = len(length) < _MANY and not self._of_size  # no layout is known, and none is worth creating
         for one in [np.arange(len(length))] if few else self._by_length(length):
             for rows, match in self._alike(block, offset, length, one):
                 if match is None:
@@ -147,7 +147,7 @@ class FrameSorter:
     def _alike(
         self, block: Octets, offset: Ints, length: Ints, rows: Ints
     ) -> Iterator[tuple[Ints, RecordBatch | None]]:
-        """Frames of one length: those of shapes that many of them have, then the others."""
+        """Yield the frames of one length: first those of shapes that many of them share, then the others."""
         layouts = self._of_size.get(int(length[rows[0]]), [])
         for layout in layouts if len(rows) >= _FEW else []:
             match, fits = layout.match(block, offset[rows], length[rows])

@@ -1,8 +1,8 @@
-"""Whole tables as FLOG frames: the bytes of many frames laid out by numpy, without a Python loop per frame.
+"""Whole tables as FLOG frames: numpy lays out the bytes of many frames, without a Python loop iteration per frame.
 
-Frames of one table all have the same keys, so that each byte of a key, and of what msgpack puts before a value, is at
-the same place in every frame. The bytes of one frame are copied as often as there are rows, and the values written
-over them, column by column. Tables of one layout share those copies.
+The frames of a table all have the same keys, so that the bytes of each key, and of the marker before each value, are at
+the same place in every frame. The bytes of one frame are copied once per row, and the values are written over the
+copies, column by column. Tables of one layout share the copies.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from trainlog.table.table import Table
 
 __all__ = ["TablePacker"]
 
-# Frames are laid out as many at a time as stay in the processor's cache.
+# Frames are laid out this many bytes at a time, so that they stay in the CPU cache.
 _CHUNK: Final = AT_ONCE
 
-# msgpack's first byte of a number, by the dtype of the big-endian bytes that follow.
+# The msgpack marker of a number, by the dtype of the big-endian bytes that follow it.
 _FIRST: Final = {
     ">f8": b"\xcb",
     ">u1": b"\xcc",
@@ -43,29 +43,29 @@ _BOOL: Final = "?"
 _FALSE: Final = 0xC2
 
 _Column = npt.NDArray[Any]
-# The kind of the frames; key, form of the numbers, and shape of a row of each column.
+# The kind of the frames; for each column its key, the form of its numbers, and the shape of a row.
 _Shape = tuple[int, tuple[tuple[str, str, tuple[int, ...]], ...]]
 
 
 class TablePacker:
-    """Makes frames of tables. Keeps the layout of the last one, as the next is often like it."""
+    """Packs tables into frames. Keeps the layout of the last table, as the next one often has the same."""
 
     def __init__(self) -> None:
         self._layout: _Layout | None = None
         self._lock = threading.Lock()
 
     def pack(self, table: Table, put: Callable[[memoryview], object]) -> bool:
-        """Give the rows of *table* to *put*, as the bytes of some thousand frames at a time.
+        """Pass the rows of *table* to *put*, as the bytes of a few thousand frames at a time.
 
         Columns may be bools, ints and floats of any width, and arrays of them of any shape; ints are stored as wide
         as the largest of them needs.
 
         Args:
             table: the rows.
-            put: takes the bytes, which change when it has returned.
+            put: receives the bytes, which are overwritten after it returns.
 
         Returns:
-            False, and nothing is done, when the rows have no fixed layout.
+            Whether it was done; False, with nothing passed, when the rows have no fixed layout.
 
         """
         forms = [_form(column) for column in table.values()]
@@ -85,7 +85,7 @@ class TablePacker:
 
 
 def _form(column: _Column) -> str | None:
-    """How the numbers of *column* are stored; None when they are none."""
+    """How the numbers of *column* are stored; None when it has no numbers or bools."""
     match column.dtype.kind:
         case "f" if column.dtype.itemsize <= 8:
             return ">f8"
@@ -99,7 +99,7 @@ def _form(column: _Column) -> str | None:
 
 
 class _Layout:
-    """The bytes of frames of one shape, and the places in them where the values go."""
+    """The bytes of frames of one shape, and the places of the values in them."""
 
     def __init__(self, shape: _Shape) -> None:
         self.shape = shape
@@ -119,7 +119,7 @@ class _Layout:
         self._targets = [np.ndarray((self._rows,), code, self._block, at, strides) for at, code in places]
 
     def filled(self, table: Table) -> Iterator[memoryview]:
-        """The rows of *table*, which has this shape."""
+        """Yield the rows of *table*, which has this shape, as bytes."""
         columns: list[_Column] = [table.time]
         for column in table.values():
             numbers = column.view(np.uint8) + np.uint8(_FALSE) if column.dtype.kind == "b" else column
@@ -134,7 +134,7 @@ class _Layout:
 def _place(
     frame: bytearray, places: list[tuple[int, str]], form: str, inner: tuple[int, ...], packer: msgpack.Packer
 ) -> None:
-    """Add a value to *frame*, an array of them when *inner* is its shape, and to *places* where its numbers go."""
+    """Add a value to *frame*, or an array of shape *inner*, and add the places of its numbers to *places*."""
     if inner:
         frame += packer.pack_array_header(inner[0])
         for _ in range(inner[0]):

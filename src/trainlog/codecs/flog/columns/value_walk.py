@@ -1,8 +1,8 @@
-"""The values of frames that share no shape: numpy passes one entry of every frame at a time.
+"""The values of frames that share no shape: numpy steps through all frames together, one entry at a time.
 
-Each frame is a map, so that its entries follow one another: key, value, key, value. One step of the walk passes the
-next entry of all frames together. So frames whose keys change from one to the next cost some array operations for each
-entry, not a dict for each frame. Keys are told apart by a hash of all their bytes.
+Each frame is a map whose entries follow one another: key, value, key, value. One step of the walk reads the next entry
+of all frames together. So frames whose keys change from one frame to the next cost a few array operations per entry,
+not a dict per frame. Keys are distinguished by a hash of all their bytes.
 """
 
 from __future__ import annotations
@@ -32,39 +32,40 @@ Mask = npt.NDArray[np.bool_]
 
 _HEAD: Final = FRAME.size
 _WIDTHS: Final = np.frombuffer(WIDTHS, np.uint8).astype(np.int64)
-_KEY_SIZES: Final = np.full(256, 1 << 40)  # by the markers of strings that may be keys; others end nowhere
+_KEY_SIZES: Final = np.full(256, 1 << 40)  # by marker; markers that cannot begin a key get a size beyond any frame
 _KEY_SIZES[0xA0:0xC0], _KEY_SIZES[0xD9] = np.arange(32), 0
 _IS_LIST: Final = np.zeros(256, np.bool_)
 _IS_LIST[0x80] = _IS_LIST[0x90:0xA0] = _IS_LIST[0xDC] = True  # an empty map as well
 
-# A key's hash is the sum of its words, each times two odd numbers of its own. So keys that differ in one word have
-# different hashes for sure. The numbers are secret, so that no log can be made whose keys have one hash; and high bits
-# are mixed into low ones in between, as 2**63 times any odd number is 2**63: two of them would cancel out.
+# A key's hash is the sum of its words, each multiplied by two odd numbers of its own. So keys that differ in one word
+# always have different hashes. The numbers are secret, so that nobody can construct a log whose keys all have the same
+# hash. Between the two multiplications, high bits are mixed into low ones: 2**63 times any odd number is 2**63, so two
+# such words would cancel out.
 _LONGEST_KEY: Final = 255
-_WORDS: Final = 32  # in it
-_ROOT: Final = 1  # stands for the hash of the frame itself; that of a key "" in a map of hash 0 is 0
+_WORDS: Final = 32  # words of the longest key
+_ROOT: Final = 1  # the hash of the frame itself; 0 will not do, as the hash of a key "" in a map of hash 0 is 0
 _BYTES: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
-# Which bytes of each word belong to a key, by its size.
+# Which bytes of each word belong to a key, by the size of the key.
 _LAST_BYTES: Final = ~_BYTES[8 - np.minimum(np.arange(256), 8)]
 _OF_KEY: Final = _BYTES[np.clip(np.arange(256) - 8 * np.arange(_WORDS)[:, None], 0, 8)]
 
 _DEEPEST: Final = 8
-_LONGEST: Final = LONGEST_PREFIX // _DEEPEST  # bytes of the name of a map: all together they are not cut
+_LONGEST: Final = LONGEST_PREFIX // _DEEPEST  # bytes of a map's name, so that the names of nested maps are never cut
 _MOST_STEPS: Final = 2048
-_MOST_LISTS: Final = 16  # sizes of lists that are passed in one step
+_MOST_LISTS: Final = 16  # different sizes of lists that one step handles
 _MOST_KEYS: Final = 1 << 14
 _MOST_TARGETS: Final = 64
 _MOST_SLASHES: Final = 5
-_COMPARED: Final = 12  # hashes that are compared with one by one
+_COMPARED: Final = 12  # up to this many hashes are compared one by one
 
 
 class _Cursors(NamedTuple):
-    """Where the walk is in each frame that it has not passed."""
+    """The place of the walk in each frame that it has not finished."""
 
     row: Array
     at: Array
     stop: Array
-    left: Array  # entries of the map that it is in
+    left: Array  # remaining entries of the current map
     within: Array  # the hash of that map; _ROOT for the frame itself
     depth: Array
 
@@ -77,7 +78,7 @@ class _Keys(NamedTuple):
 
     start: Array
     end: Array  # where its value begins
-    within: Array  # the hash of the map that it is in
+    within: Array  # the hash of the map that holds it
     hash: Array
 
     @classmethod
@@ -89,13 +90,13 @@ class _Keys(NamedTuple):
 
 
 class _Targets(NamedTuple):
-    """Keys that are looked for."""
+    """The requested keys."""
 
     hashes: Hashes
     tails: Hashes  # their last eight bytes
 
     def may_be(self, block: Octets, end: Array, size: Array) -> Mask:
-        """Which of the keys of *size* bytes before byte *end* may be among them."""
+        """Which of the keys that end at the bytes *end*, and have *size* bytes, may be among them."""
         if len(self.tails) > _COMPARED:
             return np.ones(len(end), np.bool_)
         tail = overlapping(block, "<u8")[end - 8] & _LAST_BYTES[size]
@@ -106,11 +107,11 @@ class _Targets(NamedTuple):
 
 
 class _Entries(NamedTuple):
-    """Values, and where they stand."""
+    """Values and their places."""
 
     row: Ints
-    key: Ints  # its number; -1 for keys that are not told apart from others by their columns
-    place: Ints  # where the value's marker stands
+    key: Ints  # the number of the key; -1 for a key whose column has the same name as that of another key
+    place: Ints  # of the value's marker
     end: Ints
 
     def take(self, which: Any) -> _Entries:
@@ -118,7 +119,7 @@ class _Entries(NamedTuple):
 
 
 class FoundValues:
-    """The values of some frames, by their keys; those of one key stand beside one another, in the frames' order."""
+    """The values of some frames, by their keys; the values of one key are adjacent, in the frames' order."""
 
     def __init__(self, block: Octets, offset: Ints, names: list[str], ends: Ints, entries: _Entries) -> None:
         self._block = block
@@ -154,7 +155,7 @@ class FoundValues:
         return FoundValues(self._block, self._offset[chosen], names, ends[some], entries)
 
     def add_to(self, builder: TableBuilder, rows: Rows) -> None:
-        """Set *rows* of a table to the frames."""
+        """Set *rows* of a table to the frames' values."""
         builder.time.put(rows, overlapping(self._block, "<f8")[self._offset])
         wanted = set(builder.names(self._names))
         for name, which in self._by_name():
@@ -182,7 +183,7 @@ class FoundValues:
 
 
 class ValueWalk:
-    """Finds values, and remembers the keys that it met."""
+    """Finds values, and remembers the keys that it has seen."""
 
     def __init__(self) -> None:
         self._forget()
@@ -190,25 +191,26 @@ class ValueWalk:
     def _forget(self) -> None:
         self._names: dict[str, None] = {}
         self._numbers: dict[int, int] = {}  # of the keys, by their hashes
-        self._hashes = np.array([0], np.uint64)  # the same, ascending
+        self._hashes = np.array([0], np.uint64)  # the same hashes, ascending
         self._order = np.array([-1])
         self._targets_of: dict[frozenset[str], _Targets] = {}
-        self._maps = {_ROOT: ""}  # what stands before the keys of a map, by its hash
+        self._maps = {_ROOT: ""}  # the prefix of the keys of a map, by the map's hash
 
     def find(
         self, block: Octets, offset: Ints, length: Ints, wanted: frozenset[str] | None = None
     ) -> tuple[FoundValues, Mask]:
-        """Find the values of the frames that begin at *offset* of *block*, which holds SLACK bytes behind the last.
+        """Find the values of the frames that begin at *offset* of *block*, which has SLACK bytes after the last frame.
 
         Args:
             block: holds the frames.
-            offset: where each begins, its header.
-            length: bytes of each, with the header.
+            offset: where the header of each frame begins.
+            length: bytes of each frame, including its header.
             wanted: only the values of these columns; None for all.
 
         Returns:
-            the values, and of which frames. The others hold what is not passed: keys that are no short strings, lists
-            of anything but numbers of one width, ext types, a key twice; or they are no frames.
+            The values, and a mask of the frames that they are from. The other frames hold something that the walk
+            does not handle (keys that are not short strings, lists of anything but numbers of one width, ext types, or
+            the same key twice), or they are not frames.
 
         """
         if len(self._names) > _MOST_KEYS:
@@ -227,8 +229,8 @@ class ValueWalk:
         return FoundValues(block, offset[whole], names, np.cumsum(counts[counts > 0]), entries), whole
 
     def _targets(self, wanted: frozenset[str] | None) -> _Targets | None:
-        """The keys that may be those of the *wanted* columns; None for all."""
-        # A name with a number is given to the second of two columns that would have the same: that takes all keys.
+        """The keys that may belong to the *wanted* columns; None for all."""
+        # Where two keys give the same name, the second column is numbered with "#": finding that needs all keys.
         if wanted is None or any("#" in name or name.count("/") > _MOST_SLASHES for name in wanted):
             return None
         if wanted not in self._targets_of:
@@ -244,7 +246,7 @@ class ValueWalk:
         return self._targets_of[wanted]
 
     def _walk(self, block: Octets, offset: Ints, length: Ints, targets: _Targets | None) -> tuple[_Entries, Mask]:
-        """The entries of all frames, those of *targets* where these are given; and which frames were passed whole."""
+        """The entries of all frames, or only those of *targets*, and a mask of the frames that were read completely."""
         count = len(offset)
         whole = np.zeros(count, np.bool_)
         found = [_Entries(*[np.empty(0, np.int64)] * 4)]
@@ -254,7 +256,7 @@ class ValueWalk:
             np.arange(count), at + head, stop, left, np.full(count, _ROOT, np.uint64), np.zeros(count, np.int64)
         )
         cursors = cursors.take((left >= 0) & (at + head <= stop))
-        outer = np.zeros((_DEEPEST, count, 2), np.int64)  # of the maps around: entries that are left, hash
+        outer = np.zeros((_DEEPEST, count, 2), np.int64)  # of the enclosing maps: remaining entries, hash
         for _ in range(_MOST_STEPS):
             cursors = self._left_maps(cursors, outer, whole)
             if not len(cursors.row):
@@ -264,7 +266,7 @@ class ValueWalk:
 
     @staticmethod
     def _left_maps(cursors: _Cursors, outer: npt.NDArray[np.int64], whole: Mask) -> _Cursors:
-        """Leave the maps that end here; frames that do are *whole*, if it is where they should."""
+        """Leave the maps that end here; frames that end here are *whole* if this is where they should end."""
         while not cursors.left.all():
             row, at, stop, left, within, depth = cursors
             over = left == 0
@@ -273,7 +275,7 @@ class ValueWalk:
             inner = over & (depth > 0)
             depth[inner] -= 1
             left[inner] = outer[depth[inner], row[inner], 0]
-            within = within.copy()  # entries that were found share it
+            within = within.copy()  # the original is shared with the entries that were found
             within[inner] = outer[depth[inner], row[inner], 1].view(np.uint64)
             cursors = _Cursors(row, at, stop, left, within, depth).take(~ended)
         return cursors
@@ -286,7 +288,7 @@ class ValueWalk:
         found: list[_Entries],
         targets: _Targets | None,
     ) -> _Cursors:
-        """Pass one entry of each frame, which is added to *found*; frames in which that cannot be done are left out."""
+        """Read one entry of each frame, and add them to *found*; frames whose entry cannot be read are dropped."""
         marker = block[cursors.at]
         size = _KEY_SIZES[marker]
         place = cursors.at + size + 1
@@ -332,7 +334,7 @@ class ValueWalk:
         return _Cursors(row, end, stop, left, within, depth)
 
     def _numbered(self, block: Octets, keys: _Keys) -> Ints:
-        """The numbers of *keys*; -1 for those that are not told apart from others by their columns."""
+        """The numbers of *keys*; -1 for a key whose column has the same name as that of another key."""
         place = np.searchsorted(self._hashes, keys.hash)
         unknown = self._hashes[np.minimum(place, len(self._hashes) - 1)] != keys.hash
         if unknown.any():
@@ -345,7 +347,7 @@ class ValueWalk:
         return self._order[place]
 
     def _named(self, block: Octets, keys: _Keys, known: Container[int]) -> Iterator[tuple[int, str]]:
-        """Those of *keys* that are not *known*, once each: hash and column."""
+        """Yield the hash and the column of those of *keys* that are not *known*, each key once."""
         hashes, first = np.unique(keys.hash, return_index=True)
         for one, i in zip(hashes.tolist(), first.tolist(), strict=True):
             if one not in known:
@@ -354,18 +356,18 @@ class ValueWalk:
 
 
 def _short(values: Ints, limit: int) -> npt.NDArray[Any]:
-    """The same in a type that numpy sorts fast, if it can hold what is below *limit*."""
+    """*values* in a type that numpy sorts fast, if that type can hold all numbers below *limit*."""
     return values.astype(np.int16) if limit <= 1 << 15 else values
 
 
 @cache
 def _odd_factors() -> Hashes:
-    """Random odd numbers, two for each word, the map and the size; others in each process."""
+    """Random odd numbers, two each for every word, the map and the size; they differ in each process."""
     return np.frombuffer(os.urandom(16 * (_WORDS + 2)), np.uint64).reshape(-1, 2) | np.uint64(1)
 
 
 def _mixed(values: Hashes, odd: Hashes) -> Hashes:
-    """The hashes *values* themselves, mixed in place by two odd numbers; unlike ones stay unlike."""
+    """Mix the hashes *values* in place with two odd numbers, and return them; different values stay different."""
     values *= odd[0]
     values ^= values >> np.uint64(32)
     values *= odd[1]
@@ -373,7 +375,7 @@ def _mixed(values: Hashes, odd: Hashes) -> Hashes:
 
 
 def _hashes(block: Octets, start: Ints, size: Ints, within: Hashes) -> Hashes:
-    """The hashes of the keys of *size* bytes from *start* on, in maps of these hashes."""
+    """The hashes of the keys of *size* bytes at *start*, in the maps with the hashes *within*."""
     words, odd = overlapping(block, "<u8"), _odd_factors()
     found = _mixed(within.copy(), odd[-1])
     found += size.view(np.uint64) * odd[-2, 0]
@@ -386,7 +388,7 @@ def _hashes(block: Octets, start: Ints, size: Ints, within: Hashes) -> Hashes:
 
 
 def _hash_of(path: Sequence[bytes]) -> int:
-    """The hash of a key in maps of these keys."""
+    """The hash of the last key of *path*, in nested maps under the keys before it."""
     found: Hashes = np.full(1, _ROOT, np.uint64)
     for key in path:
         block = np.frombuffer(key + bytes(16), np.uint8)
@@ -395,7 +397,7 @@ def _hash_of(path: Sequence[bytes]) -> int:
 
 
 def _paths(name: str) -> Iterator[tuple[str, ...]]:
-    """The keys of maps in maps whose column has this name."""
+    """Yield every path of keys through nested maps whose column has this name."""
     yield (name,)
     for i, letter in enumerate(name):
         if letter == "/":
@@ -403,7 +405,7 @@ def _paths(name: str) -> Iterator[tuple[str, ...]]:
 
 
 def _map_sizes(block: Octets, at: Ints) -> tuple[Ints, Ints]:
-    """How many entries the maps at byte *at* have, -1 where there is none; and the bytes of their heads."""
+    """The number of entries of the maps at the bytes *at*, -1 where there is no map, and the sizes of their heads."""
     marker = block[at]
     size = np.where((marker & 0xF0) == 0x80, (marker & 0x0F).astype(np.int64), -1)
     head = np.ones(len(at), np.int64)
@@ -414,7 +416,7 @@ def _map_sizes(block: Octets, at: Ints) -> tuple[Ints, Ints]:
 
 
 def _ends_of(block: Octets, at: Ints, marker: Octets, stop: Ints) -> Ints:
-    """Where the values end that begin at byte *at*, whose markers do not tell their widths; -1 for what is refused."""
+    """The ends of values at the bytes *at* whose markers do not give their widths; -1 for values that are refused."""
     end = np.full(len(at), -1)
     for one in np.unique(marker).tolist():
         which = marker == one
@@ -432,7 +434,7 @@ def _ends_of(block: Octets, at: Ints, marker: Octets, stop: Ints) -> Ints:
 
 
 def _list_ends(block: Octets, at: Ints, size: Ints, stop: Ints) -> Ints:
-    """Where lists end whose values begin at byte *at*; -1 for those whose values are not all of one width."""
+    """The ends of lists whose values begin at the bytes *at*; -1 for lists whose values are not all of one width."""
     width = _WIDTHS[block[at]] * (size > 0)
     end = at + size * width
     end[(end > stop) | ((width == 0) & (size > 0))] = -1

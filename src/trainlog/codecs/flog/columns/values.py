@@ -1,4 +1,4 @@
-"""The values of many frames: how they are stored, and as numpy blocks."""
+"""The values of many frames: how they are stored, and how they become numpy blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 
-# How a number is stored: its dtype, and how many bytes behind its marker.
+# How a number is stored: its dtype, and its distance in bytes from its marker.
 NUMBERS: Final = {
     FIXINT_POSITIVE: ("u1", 0),
     FIXINT_NEGATIVE: ("i1", 0),
@@ -34,7 +34,7 @@ NUMBERS: Final = {
 }
 
 
-_ALIKE: Final = np.arange(256, dtype=np.uint8)  # of each marker, the one that stands for its type
+_ALIKE: Final = np.arange(256, dtype=np.uint8)  # for each marker, the one that represents its type
 _ALIKE[:0x80] = FIXINT_POSITIVE
 _ALIKE[0xE0:] = FIXINT_NEGATIVE
 _ALIKE[0xC3] = BOOL
@@ -44,8 +44,8 @@ class Piece(NamedTuple):
     """Some values of a column.
 
     Attributes:
-        chosen: which rows of the match they are; None for all.
-        block: the values, or None where each is nil.
+        chosen: which rows of the match they belong to; None for all.
+        block: the values; None when every value is nil.
 
     """
 
@@ -60,7 +60,7 @@ def overlapping(block: Octets, dtype: str) -> Array:
 
 
 def ints_apart(chosen: Ints | None, block: Array) -> Iterator[Piece]:
-    """*block*, of which ints that are too large for int64 are uint64, and all others are not."""
+    """Yield *block* with ints that are too large for int64 as uint64, and all other ints as int64."""
     if block.dtype != np.dtype(">u8"):
         yield Piece(chosen, block)
         return
@@ -75,7 +75,7 @@ def ints_apart(chosen: Ints | None, block: Array) -> Iterator[Piece]:
 
 
 class _Known(dict[bytes, str]):
-    """Strings by their bytes: most columns of strings hold few of them, many times."""
+    """Strings by their bytes: most columns of strings repeat a few values."""
 
     def __missing__(self, text: bytes) -> str:
         value = self[text] = text.decode("utf-8", "surrogateescape")
@@ -83,7 +83,7 @@ class _Known(dict[bytes, str]):
 
 
 def texts(block: Array | None, count: int, marker: int) -> Array:
-    """Strings, or bytes where the marker says so, of one length; *block* is None for empty ones."""
+    """The values of *block* as strings, or as bytes where the marker says so; *block* is None for empty values."""
     binary = marker in (0xC4, 0xC5, 0xC6)
     if block is None:
         return np.full(count, b"" if binary else "", object)
@@ -92,7 +92,7 @@ def texts(block: Array | None, count: int, marker: int) -> Array:
 
 
 def values_at(block: Octets, place: Ints, marker: Octets) -> Iterator[Piece]:
-    """The values, single ones of any type, whose markers stand at *place*."""
+    """Yield the single values, of any type, whose markers are at *place*."""
     alike = _ALIKE[marker]
     if not len(alike):
         return

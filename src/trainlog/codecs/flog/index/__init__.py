@@ -1,1 +1,1 @@
-"""Where in a large file which frames are."""
+"""The index of a large file: which frames are where."""

@@ -1,8 +1,8 @@
-"""Where in a FLOG file which frames are: for each part of about half a megabyte how many, and in what range of time.
+"""The index of a FLOG file: how many frames each part of about half a megabyte has, and in what range of time.
 
 It is built from the headers alone, block by block, and only for files whose chain of frames is unbroken from the
-first to the last; a torn tail is left to the walk. Clocks may step back: a part is chosen by the range of its times,
-not by their order. Of kinds that are few and far between, as stats among creatures are, it knows every frame.
+first to the last; a torn tail is left to the walk. Clocks may step back, so a part is chosen by the range of its times,
+not by their order. For kinds that are few and far between, like stats among creatures, the index has every frame.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Floats = npt.NDArray[np.float64]
 Spans = list[tuple[int, int]]
 
 _HEAD: Final = FRAME.size
-_HIDDEN: Final = frozenset([SEAL, STATE])  # kinds of which some frames are no rows, so that their number tells nothing
+_HIDDEN: Final = frozenset([SEAL, STATE])  # kinds that have frames that are not rows, so a count of frames is no help
 _PART: Final = 1 << 19
 _SHORTEST, _LONGEST = 2.0**-63, 2.0**41  # seconds
-_APART: Final = 1 << 13  # bytes from one frame to the next from which on it is faster to read each by itself
+_APART: Final = 1 << 13  # bytes between frames from which on it is faster to read each frame separately
 
 
 def likely(time: Floats, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which headers may be those of real frames; as the walk says it of one."""
+    """Which headers may be those of real frames, by the rule of the walk (`is_likely`)."""
     size = np.abs(time)
     found: npt.NDArray[np.bool_] = (kind > 0) & ((size == 0) | ((size > _SHORTEST) & (size < _LONGEST)))
     return found
@@ -47,8 +47,8 @@ class FrameOffsets(NamedTuple):
     """Frames, in the file's order.
 
     Attributes:
-        offset: int64, where each begins.
-        length: int64, bytes of each, its header among them.
+        offset: int64, where each frame begins.
+        length: int64, bytes of each frame, including its header.
         time: float64.
         kind: uint8.
 
@@ -65,12 +65,12 @@ class FrameOffsets(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Where frames may be that are wanted.
+    """The places where requested frames may be.
 
     Attributes:
-        spans: ranges of bytes that are whole frames, those that are wanted among them.
-        offsets: or these frames themselves.
-        begin: where the part of the file begins that they stand for; -1 for nothing.
+        spans: ranges of bytes that are whole frames, among them the requested ones.
+        offsets: or the requested frames themselves.
+        begin: where the part of the file that they cover begins; -1 when they cover nothing.
 
     """
 
@@ -80,13 +80,13 @@ class Candidates(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a file: where it ends, and of each kind how many frames it has, the lowest and the highest time."""
+    """A part of a file: where it ends, and for each kind the number of frames, and the lowest and highest time."""
 
     end: int
     ranges: dict[int, tuple[int, float, float]]
 
     def and_then(self, later: Part) -> Part:
-        """One of both, the *later* one right behind it."""
+        """Merge this part with the *later* one right after it."""
         ranges = dict(later.ranges)
         for kind, (frames, low, high) in self.ranges.items():
             more, lowest, highest = ranges.get(kind, (0, low, high))
@@ -99,14 +99,14 @@ class Index:
     """The parts of a file, in its order.
 
     Attributes:
-        offset: int64, shape (parts + 1,), ascending: where each part begins; the last one is where the index ends.
-        kinds: those that occur.
-        frames: int64, shape (parts, kinds), how many frames of each kind there are.
+        offset: int64, shape (parts + 1,), ascending: where each part begins; the last value is where the index ends.
+        kinds: the kinds that occur.
+        frames: int64, shape (parts, kinds), the number of frames of each kind.
         low, high: float64, shape (parts, kinds), the range of their times; +inf and -inf where there are none.
         steps: for some kinds, the range of the frames' ``step``: two arrays like a column of ``low`` and ``high``,
             for the first parts.
-        offsets: every frame of those kinds that are few and far between.
-        content: checksums of samples of what the file holds until ``end``.
+        offsets: every frame of the kinds that are few and far between.
+        content: checksums of samples of the file up to ``end``.
 
     """
 
@@ -121,21 +121,21 @@ class Index:
 
     @classmethod
     def beginning(cls, start: int) -> Index:
-        """The index of nothing, for a file whose first frame begins at byte *start*."""
+        """An empty index, for a file whose first frame begins at byte *start*."""
         return cls(np.array([start], np.int64))
 
     @property
     def end(self) -> int:
-        """Where the index ends: the end of the last whole frame that the file had."""
+        """Where the index ends: after the last whole frame that the file had."""
         return int(self.offset[-1])
 
     @property
     def parts(self) -> int:
-        """How many parts there are."""
+        """The number of parts."""
         return len(self.offset) - 1
 
     def extended(self, source: Source) -> Index | None:
-        """The index of all that *source* holds by now; None when its frames are no unbroken chain."""
+        """The index of everything that *source* now holds; None when its frames are not an unbroken chain."""
         survey = IndexBuilder(self)
         at, stop = survey.end, source.size
         chain = Chain()
@@ -153,9 +153,9 @@ class Index:
         return survey.index()
 
     def with_parts(self, parts: Sequence[Part], offsets: Mapping[int, FrameOffsets]) -> Index:
-        """The same with some more *parts*, and with these *offsets*, of all parts."""
+        """The same index with more *parts*, and with these *offsets*, of all parts."""
         if parts and self.parts and self.end - int(self.offset[-2]) < _PART // 2:
-            # A log that grows by little has no part for each time that it was looked at.
+            # A log that grows slowly should not get a small part for each time that it is read.
             return self._without_last().with_parts([self._last_part().and_then(parts[0]), *parts[1:]], offsets)
         kinds = tuple(sorted({*self.kinds, *(kind for part in parts for kind in part.ranges)}))
         shape = len(parts), len(kinds)
@@ -191,12 +191,12 @@ class Index:
         return replace(self, steps=steps, **arrays)
 
     def with_steps(self, kind: int, offset: Ints, steps: Floats) -> Index:
-        """The index that also knows the ranges of *steps*.
+        """The same index with the ranges of *steps*.
 
         Args:
-            kind: of which frames.
-            offset: where frames begin: all of the kind, but for those of parts whose range is known.
-            steps: the step of each; NaN for none.
+            kind: the kind of the frames.
+            offset: where the frames of the kind begin; those in parts whose range is known may be left out.
+            steps: the step of each frame; NaN for none.
 
         """
         low, high = np.full(self.parts, np.inf), np.full(self.parts, -np.inf)
@@ -210,13 +210,13 @@ class Index:
         return replace(self, steps={**self.steps, kind: (low, high)})
 
     def column(self, values: npt.NDArray[Any], kind: int) -> npt.NDArray[Any]:
-        """Of *frames*, *low* or *high*, what is said of *kind*."""
+        """The column of *kind* in *frames*, *low* or *high*."""
         if kind in self.kinds:
             return values[:, self.kinds.index(kind)]
         return np.zeros(self.parts, np.int64)
 
     def count(self, kind: int) -> int:
-        """How many frames of *kind* there are."""
+        """The number of frames of *kind*."""
         return int(self.column(self.frames, kind).sum())
 
     def having(
@@ -237,7 +237,7 @@ class Index:
         return found
 
     def candidates(self, scan: Scan) -> Candidates:
-        """Where all frames are that *scan* may ask for."""
+        """The places of all frames that *scan* may select."""
         kinds = self.kinds if scan.wanted is None else [kind for kind in sorted(scan.wanted) if kind in self.kinds]
         begin = int(self.offset[0])
         if all(kind in self.offsets for kind in kinds):
@@ -259,11 +259,11 @@ class Index:
         return Candidates(self.spans(parts), None, begin)
 
     def _having_rows(self, kind: int, scan: Scan) -> npt.NDArray[np.bool_]:
-        """Which parts may hold frames of *kind* that *scan* asks for."""
+        """Which parts may hold frames of *kind* that *scan* selects."""
         parts = self.having(kind, time=scan.time, steps=scan.steps)
         if scan.last is None or scan.steps is not None or kind in _HIDDEN:
             return parts
-        # Parts that are in the range with all their frames have so many rows for sure.
+        # A part whose frames are all in the range certainly has this many rows.
         rows = self.column(self.frames, kind)
         if scan.time is not None:
             inside = in_range(self.column(self.low, kind), scan.time) & in_range(
@@ -275,21 +275,21 @@ class Index:
         return found
 
     def spans(self, parts: npt.NDArray[np.bool_]) -> Spans:
-        """The bytes of *parts*, those that are neighbours in one."""
+        """The ranges of bytes of *parts*; adjacent parts share one range."""
         edges = np.flatnonzero(np.diff(np.concatenate([[False], parts, [False]]).astype(np.int8)))
         return [(int(self.offset[first]), int(self.offset[last])) for first, last in edges.reshape(-1, 2).tolist()]
 
 
 class IndexBuilder:
-    """An index in the making, fed by a reader that follows the chain of frames.
+    """Builds an index from the frames of a reader that follows their chain.
 
     Attributes:
-        end: how far it came.
+        end: how far it has come.
 
     """
 
     def __init__(self, known: Index) -> None:
-        """Go on where *known* ends."""
+        """Continue where *known* ends."""
         self._known = known
         self.end = known.end
         self._parts: list[Part] = []
@@ -319,7 +319,7 @@ class IndexBuilder:
             rows = np.flatnonzero(kind == one) if len(kinds) > 1 else slice(None)
             some = time[rows]
             low, high = float(some.min()), float(some.max())
-            # Nearly always the range tells that all of them are likely.
+            # Nearly always the range alone shows that all of them are likely.
             if not (one and low > _SHORTEST and high < _LONGEST) and not likely(some, kind[rows]).all():
                 self._broken = True
                 return
@@ -336,11 +336,11 @@ class IndexBuilder:
         self._parts.append(Part(self.end, ranges))
 
     def break_at(self, at: int) -> None:
-        """Say that what was seen at byte *at* is no frame, as it cannot be decoded."""
+        """Report that the bytes at *at* are not a frame, as they cannot be decoded."""
         self._broken |= at < self.end
 
     def index(self) -> Index | None:
-        """What came of it; None when the frames are no unbroken chain."""
+        """Return the index; None when the frames are not an unbroken chain."""
         if self._broken:
             return None
         # A log that is looked at often grows by few frames of any kind, however many they are in the end.

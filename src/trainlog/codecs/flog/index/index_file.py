@@ -1,7 +1,7 @@
-"""The index of a large FLOG file, kept in a small file beside it, which may be deleted at any time.
+"""The index of a large FLOG file, kept in a small file next to it, which can be deleted at any time.
 
-Who could write it could make rows vanish. So `trainlog.storage.source.read_beside` says whether it is to be trusted,
-and nothing of it is used that cannot be the index of this file.
+Anyone who can write it could make rows disappear. So `trainlog.storage.source.read_beside` decides whether it can be
+trusted, and it is used only if it can be the index of this file.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from trainlog.storage.source import Source, read_beside
 __all__ = ["cache_path", "finish", "load_or_start"]
 
 _VERSION: Final = 3
-_WORTH: Final = 8 << 20  # bytes of a log from which on a full read builds an index as a side effect
-_PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
-_GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index is written anew
+_WORTH: Final = 8 << 20  # from this size in bytes on, a full read of a log builds an index as a side effect
+_PAYS: Final = 256 << 20  # from this size in bytes on, the index of a log is worth a file
+_GROWN: Final = 64 << 20  # bytes by which a live log must grow before its index is written again
 _SAMPLES: Final = 16
 _SAMPLE: Final = 4096
 _INT: Final = np.dtype(np.int64)
 _FLOAT: Final = np.dtype(np.float64)
 _OCTET: Final = np.dtype(np.uint8)
-_SHARE: Final = 16  # an index takes at most this part of its log, and some; one of two kinds takes a hundredth
+_SHARE: Final = 16  # an index takes at most 1/16 of its log, plus _LEAST; with two kinds it takes a hundredth
 _LEAST: Final = 1 << 16
 
 
@@ -42,7 +42,7 @@ def cache_path(log: Path) -> Path:
 
 
 def load_or_start(source: Source, start: int, known: Index | None = None) -> Index | None:
-    """The index of the file as far as there is one; None where the file is too small to be worth one.
+    """The index of the file as far as it exists; None where the file is too small to be worth an index.
 
     Args:
         source: the file.
@@ -58,10 +58,10 @@ def load_or_start(source: Source, start: int, known: Index | None = None) -> Ind
 
 
 def finish(source: Source, before: Index, found: Index | None) -> Index | None:
-    """*found*, which has grown from *before*, made to reach to the end of the file and kept for later readers.
+    """Extend *found*, which has grown from *before*, to the end of the file, and keep it for later readers.
 
     Returns:
-        None when the frames of the file are no unbroken chain.
+        The index; None when the frames of the file are not an unbroken chain.
 
     """
     if found is not None and found.end != source.size:
@@ -76,7 +76,7 @@ def finish(source: Source, before: Index, found: Index | None) -> Index | None:
 
 
 def _save(source: Source, index: Index) -> None:
-    """Keep *index* beside the log, if that can be done."""
+    """Save *index* next to the log, if possible."""
     arrays: dict[str, Any] = {name: getattr(index, name) for name in ("offset", "frames", "low", "high")}
     for kind, (low, high) in index.steps.items():
         arrays[f"steps_{kind}_low"], arrays[f"steps_{kind}_high"] = low, high
@@ -97,7 +97,7 @@ def _save(source: Source, index: Index) -> None:
             with atomic_write(cache_path(source.path)) as target:
                 target.write(file.getbuffer())
     except TrainlogError:
-        pass  # a full disk, no permission: the index is only a help
+        pass  # a full disk or no permission: the index is only an optimization
 
 
 def _is_writable(folder: Path) -> bool:
@@ -105,14 +105,14 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _load(source: Source) -> Index | None:
-    """The index beside the log, if it is to be trusted, and is the index of this content."""
+    """The index next to the log, if it can be trusted and matches the content of the log."""
     packed = read_beside(source, cache_path(source.path), _LEAST + source.size // _SHARE)
     if packed is None:
         return None
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as file:
             if any(member.compress_type for member in file.zip.infolist()):
-                return None  # what is compressed may be of any size
+                return None  # compressed data may expand to any size
             if int(file["version"]) != _VERSION:
                 return None
             steps = {
@@ -136,7 +136,7 @@ def _load(source: Source) -> Index | None:
     except Exception:  # noqa: BLE001 - zipfile and numpy raise whatever they meet in a damaged archive
         return None
     stat = source.status
-    # A log only ever grows. If it has the same size but was touched, somebody changed it in place.
+    # A log only ever grows. If it has the same size but another modification time, somebody changed it in place.
     touched = stat.st_size == size and stat.st_mtime_ns != changed
     if touched or index.end > source.size or index.content != _content(source, index.end):
         return None
@@ -144,7 +144,7 @@ def _load(source: Source) -> Index | None:
 
 
 def _is_sound(index: Index) -> bool:
-    """Whether its arrays are of the types and shapes of an index."""
+    """Whether its arrays have the types and shapes of an index."""
     shape = index.parts, len(index.kinds)
     ranges = [(values, _FLOAT) for values in (index.low, index.high)]
     return (
@@ -164,7 +164,7 @@ def _is_sound(index: Index) -> bool:
 
 
 def _fits(frames: FrameOffsets, end: int) -> bool:
-    """Whether these may be frames before byte *end*; no memory is taken for what a damaged file claims."""
+    """Whether these can be frames before byte *end*; a damaged file must not cause large allocations."""
     offset, length, time, kind = frames
     if not offset.shape == length.shape == time.shape == kind.shape == (len(offset),):
         return False
@@ -174,7 +174,7 @@ def _fits(frames: FrameOffsets, end: int) -> bool:
 
 
 def _content(source: Source, end: int) -> bytes:
-    """Checksums of some of the first *end* bytes: of the first, of the last, and of samples between them."""
+    """Checksums of samples of the first *end* bytes: at the beginning, at the end, and in between."""
     sample = memoryview(bytearray(min(_SAMPLE, end)))
     offsets = np.linspace(0, end - len(sample), _SAMPLES).astype(np.int64).tolist()
     return b"".join(crc32(sample[: source.fill(sample, offset)]).to_bytes(4, "big") for offset in offsets)

@@ -1,1 +1,1 @@
-"""Checksums, rewinds, and what is done about damage."""
+"""Checksums, rewinds, and the handling of damage."""

@@ -1,4 +1,4 @@
-"""Looking for damage in a FLOG file."""
+"""Finds damage in a FLOG file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from trainlog.verify_report import Problem, Verdict
 
 __all__ = ["PROVEN", "check", "lost_in"]
 
-PROVEN: Final = "its checksum shows that it was rebuilt as it was"
+PROVEN: Final = "its checksum shows that it was rebuilt correctly"
 _HEAD = FRAME.size
 
 
 def check(source: Source, progress: Callable[[int], object] | None = None) -> Verdict:
-    """Read all of the file and say what is wrong with it.
+    """Read the whole file and report its problems.
 
     Raises:
         DamagedLog: when it has no whole header.
@@ -59,7 +59,7 @@ class _Seals:
     """Checks every seal, and that each begins where the one before it ended.
 
     Attributes:
-        proves_header: whether a checksum shows that a rebuilt header is what was written.
+        proves_header: whether a checksum shows that a rebuilt header is the one that was written.
 
     """
 
@@ -89,9 +89,9 @@ class _Seals:
         if type(start) is not int or type(to) is not int or type(crc) is not int or to != end - 4:
             return "the checksum at their end cannot be read"
         if start != self._sealed_to:
-            return f"the checksum at their end is of those from byte {start:,} on"
+            return f"the checksum at their end covers the bytes from {start:,} on"
         if not self._is_sound(start, to, crc):
-            return "they are not those that were written: their checksum is another"
+            return "they differ from those that were written: their checksum does not match"
         return ""
 
     def _is_sound(self, start: int, to: int, crc: int) -> bool:
@@ -111,7 +111,7 @@ class _Seals:
             return
         self._verdict.closed = self._ended_at == self._verdict.size
         if left:
-            text = f"the last {left:,} bytes are under no checksum yet: the writer was killed, or is still writing"
+            text = f"no checksum covers the last {left:,} bytes yet: the writer was killed, or is still writing"
             self._verdict.problems.append(Problem("checksum", self._sealed_to, left, text, damage=False))
         elif not self._verdict.closed:
             text = "the end mark is missing: the log was not closed, or its end was cut off"
@@ -119,7 +119,7 @@ class _Seals:
 
 
 class _Times:
-    """Notes where times step back: a wall clock was set, or several threads wrote. It is no damage."""
+    """Notes where times step back: a wall clock was set, or several threads wrote. This is not damage."""
 
     def __init__(self, verdict: Verdict) -> None:
         self._verdict = verdict
@@ -147,7 +147,7 @@ def _problem(source: Source, gap: Gap) -> Problem:
         return Problem("torn tail", gap.offset, gap.size, str(gap))
     end = gap.offset + gap.size
     if not source.is_readable(gap.offset, end):
-        return Problem("hole", gap.offset, gap.size, f"the disk cannot give all of byte {gap.offset:,} to {end:,}")
+        return Problem("hole", gap.offset, gap.size, f"the disk cannot read all bytes from {gap.offset:,} to {end:,}")
     if gap.size > _HEAD:
         time, number, size = FRAME.unpack_from(source.block(gap.offset, _HEAD))
         if is_likely(time, number):
@@ -155,19 +155,19 @@ def _problem(source: Source, gap: Gap) -> Problem:
             if gap.offset + _HEAD + size == end:
                 return Problem("payload", gap.offset, gap.size, f"{what} cannot be decoded")
             if source.block(gap.offset + _HEAD)[0] in FIRST_BYTES:
-                text = f"{what} says that it has {size:,} bytes of payload, which cannot be"
+                text = f"{what} claims {size:,} bytes of payload, which is impossible"
                 return Problem("length", gap.offset, gap.size, text)
     return Problem("hole", gap.offset, gap.size, str(gap))
 
 
 def lost_in(source: Source, gap: Gap) -> Counter[str]:
-    """How many frames were lost in *gap*, by the names of their kinds, as far as their headers tell."""
+    """The number of frames lost in *gap*, by the names of their kinds, as far as their headers show it."""
     lost: Counter[str] = Counter()
     at, end = gap.offset, gap.offset + gap.size
     while end - at >= _HEAD:
         head = source.block(at)[:SEAL_SIZE]
         if resembles_seal(head) and at + SEAL_SIZE <= end:
-            at += SEAL_SIZE  # a damaged checksum, with which nothing is lost
+            at += SEAL_SIZE  # a damaged checksum, which is not a lost frame
             continue
         time, number, size = FRAME.unpack_from(head)
         if not is_likely(time, number) or number > max(Kind):

@@ -1,7 +1,7 @@
-"""The header of a FLOG file, also of one whose header is damaged: the frames say where it ends, and it is rebuilt.
+"""The header of a FLOG file; a damaged header is rebuilt, as the frames show where it ends.
 
-What stands in a header's eleven bytes is known beforehand but for the phase and the length of the metadata. These are
-one JSON object, whose end is where the first frame begins.
+The eleven bytes of a header are known beforehand, except for the phase and the length of the metadata. The metadata are
+one JSON object, which ends where the first frame begins.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class FoundHeader(NamedTuple):
     """The header of a file.
 
     Attributes:
-        header: what it says.
+        header: its content.
         start: where the first frame begins.
-        raw: its bytes; rebuilt where they are damaged.
+        raw: its bytes, rebuilt where they are damaged.
         problem: what is wrong with it, in words; empty when nothing is.
-        is_rebuilt: whether ``raw`` is not what the file has.
+        is_rebuilt: whether ``raw`` differs from the bytes in the file.
 
     """
 
@@ -43,7 +43,7 @@ class FoundHeader(NamedTuple):
 
 
 def take_header(source: Source) -> tuple[Header, int]:
-    """The header and the offset of the first frame, as `find_header`; a `DamagedLogWarning` says what is wrong."""
+    """The result of `find_header`: header, offset of the first frame; a `DamagedLogWarning` says what is wrong."""
     found = find_header(source)
     if found.problem:
         warnings.warn(DamagedLogWarning(f"{source.path}: {found.problem}; the frames are read"), stacklevel=3)
@@ -53,8 +53,8 @@ def take_header(source: Source) -> tuple[Header, int]:
 def looks_damaged(head: bytes, *, named_so: bool) -> bool:
     """Whether a file that begins with *head* may be a FLOG file with a damaged header.
 
-    That is one of which one byte of magic and version is another, or, when it is named like a FLOG file, that begins
-    with zeros, as a power cut leaves it.
+    This is a file with one wrong byte in magic and version; or a file that is named like a FLOG file and begins with
+    zeros, as a power cut leaves it.
     """
     if len(head) < HEADER.size:
         return False
@@ -63,10 +63,10 @@ def looks_damaged(head: bytes, *, named_so: bool) -> bool:
 
 
 def find_header(source: Source) -> FoundHeader:
-    """The header of *source*; where that is damaged, what can be known of it. An empty file has an empty one.
+    """The header of *source*; a damaged one is rebuilt as far as possible. An empty file has an empty header.
 
     Raises:
-        CorruptLog: when the file begins with something else, and no frame is in it.
+        CorruptLog: when the file begins with something else and contains no frame.
         TruncatedLog: when it ends inside the header.
         UnknownFormat: for a version of the format that this library does not know.
 
@@ -87,8 +87,8 @@ def find_header(source: Source) -> FoundHeader:
         try:
             return FoundHeader(header_of(raw[HEADER.size :], phase), start, raw)
         except ValueError as error:
-            no_json = f"the metadata are no JSON object ({error})"
-            # A frame is there by chance, too, when the length is what is wrong and all frames are of one size.
+            no_json = f"the metadata are not a JSON object ({error})"
+            # If the length is wrong and all frames have one size, there may be a frame at *start* by chance.
             ends_before = any(at < start and is_frame_at(source, at) for at in _by_json(source))
             if is_frame_at(source, start) and not ends_before:
                 return FoundHeader(Header({}, phase), start, raw, no_json)
@@ -103,15 +103,15 @@ def find_header(source: Source) -> FoundHeader:
 
 
 def _rebuilt(source: Source, head: bytes, failed: TrainlogError | None) -> FoundHeader | None:
-    """The header as it must have been before *head* was damaged; None when the file has no frame to tell."""
+    """The header as it must have been before *head* was damaged; None when no frame in the file shows its end."""
     magic, version, phase, length = HEADER.unpack(head)
     wrong = [] if magic == MAGIC else [f"begins with {magic!r}"]
     wrong += [] if version in VERSIONS else [f"says version {version}"]
     known = version if version in VERSIONS else VERSION
     for find in (_by_length(length), _by_json, _by_search):
         for start in find(source):
-            # A version that is not known may be a later one, and a length too large that of a header that is cut off:
-            # only a frame shows that it is not so.
+            # An unknown version may be a later one, and a length that is too large may be that of a header that was
+            # cut off: only a frame rules this out.
             is_end = start == source.size and start == HEADER.size + length and version in VERSIONS
             if not is_end and not is_frame_at(source, start):
                 continue
@@ -121,16 +121,16 @@ def _rebuilt(source: Source, head: bytes, failed: TrainlogError | None) -> Found
             except ValueError:
                 if find is not _by_search:
                     continue
-                text, header, wrong = b"{}", Header({}, phase), [*wrong, "has no metadata that can be read"]
+                text, header, wrong = b"{}", Header({}, phase), [*wrong, "has no readable metadata"]
             if len(text) != length and find is not _by_search:
-                wrong.append(f"says that its metadata have {length:,} bytes, which are {len(text):,}")
+                wrong.append(f"says that its metadata have {length:,} bytes, but they have {len(text):,}")
             raw = HEADER.pack(MAGIC, known, phase, len(text)) + text
             return FoundHeader(header, start, raw, f"its header is damaged: it {', '.join(wrong)}", is_rebuilt=True)
     return None
 
 
 def _by_length(length: int) -> Callable[[Source], Iterator[int]]:
-    """Where the header ends, as it says itself."""
+    """Where the header ends according to its own length."""
 
     def find(source: Source) -> Iterator[int]:
         if length <= min(MAX_PAYLOAD, source.size - HEADER.size):
@@ -140,7 +140,7 @@ def _by_length(length: int) -> Callable[[Source], Iterator[int]]:
 
 
 def _by_json(source: Source) -> Iterator[int]:
-    """Where the JSON object of the metadata ends, when that is among the first megabyte."""
+    """Where the JSON object of the metadata ends, if it ends in the first megabyte."""
     text = source.block(HEADER.size).decode("latin-1")
     try:
         yield HEADER.size + json.JSONDecoder().raw_decode(text)[1]

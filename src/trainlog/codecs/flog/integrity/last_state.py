@@ -1,4 +1,4 @@
-"""The last state of a run in its log, found without reading the log."""
+"""Finds the last state of a run in its log, without reading the whole log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainlog.storage.source import Source
 
 __all__ = ["last_state"]
 
-_END: Final = 256 << 10  # bytes that are searched for a state where no checksum leads to one
+_END: Final = 256 << 10  # bytes that are searched for a state where there is no checksum
 
 _State = Mapping[Any, Any]
 
@@ -22,13 +22,14 @@ _State = Mapping[Any, Any]
 def last_state(source: Source, start: int, seal: Seal | None) -> _State | None:
     """The last state in *source*; None where there is none.
 
-    It stands behind the last checksum, or the pointer before that leads to it. Where the pointer leads astray, as in a
-    log that was cut while it was written, all of the log is searched.
+    It is after the last checksum, or the pointer before that checksum leads to it. Where the pointer is wrong, as in a
+    log that was cut while it was written, the whole log is searched.
 
     Args:
-        source: the file, of which nothing is hidden.
+        source: the file, with nothing hidden.
         start: where its first frame begins.
-        seal: the newest of it; None where this library wrote it without: then only a state at its end is found.
+        seal: its newest seal; None for a log that this library wrote without checksums: then only a state at the end of
+            the file is found.
 
     """
     if seal is None:
@@ -51,7 +52,7 @@ def _behind(source: Source, start: int) -> _State | None:
 
 
 def _state_at(source: Source, at: int) -> _State | None:
-    """The state that begins at byte *at*, if one does."""
+    """The state that begins at byte *at*, if there is one."""
     head = source.read(at, FRAME.size)
     if len(head) < FRAME.size:
         return None
@@ -66,7 +67,7 @@ def _state_at(source: Source, at: int) -> _State | None:
 
 
 def _at_the_end(source: Source, start: int) -> _State | None:
-    """The state that is the last frame of the file, if that is not large."""
+    """The last state near the end of the file."""
     begin = max(source.size - _END, start)
     block = source.read(begin, source.size - begin)
     place = block.rfind(MARK + b"\x01") - 1 - FRAME.size
@@ -74,4 +75,4 @@ def _at_the_end(source: Source, start: int) -> _State | None:
 
 
 def _ignore(gap: object) -> None:
-    """Damage is reported by those who read frames."""
+    """Damage is reported when frames are read."""

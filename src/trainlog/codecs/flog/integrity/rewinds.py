@@ -1,8 +1,8 @@
-"""Frames that are superseded: training went back to a checkpoint, and what came after it in the file does not count.
+"""Superseded frames: training went back to a checkpoint, and the frames after that checkpoint do not count.
 
-An event ``{"type": "rewind", "by": "trainlog", "step": N}`` says so. It hides all frames before it, from the first
-one on whose ``step`` is above N. What is hidden is cut out of the bytes that a reader sees (`FilteredSource`), so that
-every way of reading agrees on it.
+An event ``{"type": "rewind", "by": "trainlog", "step": N}`` records this. It hides all frames before it, from the first
+one on whose ``step`` is above N. Hidden frames are cut out of the bytes that a reader sees (`FilteredSource`), so that
+every way of reading agrees.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ Cut = tuple[int, int]
 
 @dataclass(frozen=True)
 class History:
-    """What is superseded in a file, as far as it was looked at.
+    """The superseded frames of a file, as far as it was searched.
 
     Attributes:
-        cuts: ranges of bytes, from and to.
+        cuts: their ranges of bytes, from and to.
 
     """
 
     cuts: tuple[Cut, ...] = ()
     file: tuple[int, int] = (0, 0)
-    head: bytes = b""  # with which it begins: where a log was replaced, the system may give the same numbers again
+    head: bytes = b""  # the first bytes: when a log is replaced, the system may reuse the numbers in ``file``
     searched: int = 0  # there is no further rewind before this byte
-    walked: int = 0  # up to here frames were looked at for their steps
-    offsets: tuple[int, ...] = ()  # of those frames that raised the highest step so far
-    steps: tuple[float, ...] = ()  # and their steps
+    walked: int = 0  # the steps of the frames up to this byte are known
+    offsets: tuple[int, ...] = ()  # of the frames that raised the highest step so far
+    steps: tuple[float, ...] = ()  # the steps of these frames
 
     @classmethod
     def start(cls, source: Source, start: int, seal: Seal | None) -> History:
-        """What the newest seal of a file says, without a look at its frames.
+        """The history according to the newest seal of a file, without reading its frames.
 
         Args:
             source: the file.
             start: where its first frame begins.
-            seal: None where this library wrote it without.
+            seal: the newest seal; None for a log that this library wrote without checksums.
 
         """
         searched = start
@@ -63,12 +63,12 @@ class History:
         return cls((), *_identity(source), searched, start)
 
     def updated(self, source: Source, start: int, *, unsealed: bool) -> History:
-        """The same with what was written since.
+        """The history including the frames that were written since.
 
         Args:
             source: the file.
             start: where its first frame begins.
-            unsealed: whether this library wrote it without checksums.
+            unsealed: whether this library wrote the file without checksums.
 
         """
         file, head = _identity(source)
@@ -103,7 +103,7 @@ class History:
 
 
 def _identity(source: Source) -> tuple[tuple[int, int], bytes]:
-    """By which a file is known: its numbers in the system, and how it begins."""
+    """The identity of a file: its device and inode numbers, and its first bytes."""
     status = source.status
     head = bytearray(min(source.size, _HEAD))
     source.fill(memoryview(head), 0)
@@ -119,7 +119,7 @@ def _ignore(gap: Gap) -> None:
 
 
 def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
-    """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
+    """Whether there may be a rewind after byte *start*; the last seal shows it without reading the whole file."""
     size = source.size
     if unsealed or size - start <= SEALED_WITHIN:
         return contains(source, REWIND, start, size)
@@ -128,77 +128,77 @@ def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
 
 
 class FilteredSource(Source):
-    """A file without some of its bytes; what is behind them moves up."""
+    """A file with some of its bytes left out; the bytes after them move up."""
 
     def __init__(self, whole: Source, cuts: tuple[Cut, ...]) -> None:
-        """Take over *whole*, and leave *cuts* out of it."""
+        """Take over *whole*, leaving *cuts* out of it."""
         self.whole = whole
         self.path = whole.path
         self.offset = 0
         self._ahead, self._ahead_from = b"", 0
         starts = [0, *(stop for _, stop in cuts)]
         self._cut = sum(stop - start for start, stop in cuts)
-        self._at: list[int] = []  # where each piece begins in what is seen
-        self._from = starts  # and in the file
+        self._at: list[int] = []  # where each piece begins in the visible bytes
+        self._from = starts  # where each piece begins in the file
         seen = 0
         for start, stop in zip(starts, [*(start for start, _ in cuts), None], strict=True):
             self._at.append(seen)
             seen += (stop or 0) - start
 
     def close(self) -> None:
-        """Close the file; may be called again."""
+        """Close the file; can be called more than once."""
         self.whole.close()
 
     @property
     def size(self) -> int:
-        """Bytes that are seen of the file now."""
+        """The current number of visible bytes."""
         return self.whole.size - self._cut
 
     @property
     def status(self) -> os.stat_result:
-        """What the system knows of the open file."""
+        """See `Source.status`."""
         return self.whole.status
 
     def wait(self, at: int) -> bool:
-        """As `Source.wait`."""
+        """See `Source.wait`."""
         return self.whole.wait(self.to_file_offset(at))
 
     def renew(self, at: int, before: str) -> None:
-        """As `Source.renew`."""
+        """See `Source.renew`."""
         self.whole.renew(self.to_file_offset(at), before)
 
     def is_readable(self, start: int, stop: int) -> bool:
-        """As `Source.is_readable`."""
+        """See `Source.is_readable`."""
         return self.whole.is_readable(self.to_file_offset(start), self.to_file_offset(stop - 1) + 1)
 
     def to_file_offset(self, offset: int) -> int:
-        """Where in the file the byte stands that is seen at *offset*."""
+        """The offset in the file of the byte that is visible at *offset*."""
         piece = bisect_right(self._at, offset) - 1
         return self._from[piece] + offset - self._at[piece]
 
     def to_file_offsets(self, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """`to_file_offset` of many."""
+        """`to_file_offset` of many offsets."""
         piece = np.searchsorted(self._at, offsets, side="right") - 1
         moved: npt.NDArray[np.int64] = offsets + (np.array(self._from) - np.array(self._at))[piece]
         return moved
 
     def from_file_offset(self, offset: int) -> int:
-        """Where the byte is seen that stands at *offset* of the file; the next that is seen, when it is left out."""
+        """The visible offset of the byte at *offset* in the file, or of the next visible byte if it is left out."""
         piece = bisect_right(self._from, offset) - 1
         seen = self._at[piece] + offset - self._from[piece]
         return min(seen, self._at[piece + 1]) if piece + 1 < len(self._at) else seen
 
     def checksum(self, end: int) -> str:
-        """As `Source.checksum`, of the file as it is."""
+        """See `Source.checksum`; computed on the whole file."""
         return self.whole.checksum(self.to_file_offset(end))
 
     def _left(self, offset: int) -> int:
-        """How many bytes its piece holds from *offset* on."""
+        """The number of bytes from *offset* to the end of its piece."""
         piece = bisect_right(self._at, offset)
         return self._at[piece] - offset if piece < len(self._at) else self.size - offset
 
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
-        """The bytes from *offset* on, as `Source.block`."""
+        """The bytes from *offset* on; see `Source.block`."""
         left = self.size - offset
         need = need if need <= left else 1
         count = min(left, max(need, min(most, self.CHUNK)))
@@ -218,7 +218,7 @@ class FilteredSource(Source):
         return offset
 
     def fill(self, buffer: memoryview, offset: int) -> int:
-        """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
+        """Read the bytes from *offset* on into *buffer*; see `Source.fill`."""
         done = 0
         while done < len(buffer) and (most := min(len(buffer) - done, self._left(offset + done))) > 0:
             count = self.whole.fill(buffer[done : done + most], self.to_file_offset(offset + done))

@@ -1,4 +1,4 @@
-"""Copying what is whole out of a damaged FLOG file."""
+"""Copies the whole frames of a damaged FLOG file into a new one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _AT_ONCE = 1 << 18  # bytes
 
 
 def salvage(source: Source, target: Path) -> Repair:
-    """Write every whole frame of *source* into the new file *target*, byte by byte as it is, under new checksums.
+    """Copy every whole frame of *source*, byte by byte, into the new file *target*, with new checksums.
 
-    Where something was lost or is in doubt an event at the end says so: its ``type`` is ``repaired``.
+    If something was lost or is doubtful, an event of the type ``repaired`` at the end says so.
 
     Raises:
         DamagedLog: when the source has no whole header.
@@ -41,7 +41,7 @@ def salvage(source: Source, target: Path) -> Repair:
     header = next((problem.text for problem in problems if problem.what == "header" and problem.damage), "")
     found = find_header(source)
     raw = found.raw
-    if found.problem and not found.is_rebuilt:  # metadata that cannot be read would make the copy's header doubtful
+    if found.problem and not found.is_rebuilt:  # unreadable metadata would make the copy's header doubtful
         raw, header = pack_header(found.header), found.problem
     kept: Counter[Kind] = Counter()
     gaps: list[Gap] = []
@@ -52,7 +52,7 @@ def salvage(source: Source, target: Path) -> Repair:
         for record in walk(source, found.start, on_gap=gaps.append):
             is_own = is_about_run(record.kind, record.data)
             if is_seal(record.kind, record.data, record.size) or (is_own and not is_state(record.kind, record.data)):
-                continue  # the copy gets its own
+                continue  # the copy gets its own checksums and pointers
             copy.add(record.offset, record.size)
             kept[Kind(record.kind)] += not is_own
             time = record.time
@@ -74,7 +74,7 @@ def salvage(source: Source, target: Path) -> Repair:
 
 
 class _Copy:
-    """Copies ranges of a file, neighbours together."""
+    """Copies ranges of a file, adjacent ranges together."""
 
     def __init__(self, source: Source, file: SealedFile) -> None:
         self._source = source
@@ -89,7 +89,7 @@ class _Copy:
         self._stop, self._last = offset + size, offset
 
     def end(self) -> None:
-        """Write what was not written yet."""
+        """Write the pending bytes."""
         size = self._stop - self._start
         if size:
             block = self._source.block(self._start, size)[:size]

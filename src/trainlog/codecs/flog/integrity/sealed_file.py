@@ -1,4 +1,4 @@
-"""The file that a FLOG writer appends to: it puts a seal behind what it wrote, see `seals`."""
+"""The file that a FLOG writer appends to; it writes a seal after the frames, see `seals`."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ from trainlog.storage.source import Source
 
 __all__ = ["SealedFile"]
 
-_IS_STATE: Final = MARK + b"\x01"  # behind the first byte of the payload of a state
+_IS_STATE: Final = MARK + b"\x01"  # after the first payload byte of a state
 
 
 class SealedFile(AppendFile):
-    """An `AppendFile` of frames that puts a seal behind the first one, every 64 KB, at each ``sync``, and at the end.
+    """An `AppendFile` of frames that writes a seal after the first frame, every 64 KB, at each ``sync`` and at the end.
 
-    What is under no seal yet is read back from the file when a seal is due. So an append has nothing to remember that
-    an interrupt could leave half done. `_sealed` is replaced as a whole, by a statement that calls nothing.
+    When a seal is due, the bytes that no seal covers yet are read back from the file. So an append has no state that an
+    interrupt could leave half updated. `_sealed` is replaced as a whole, by a statement that calls nothing.
     """
 
     def _begin(self, path: Path) -> None:
         super()._begin(path)
         self._sealed = _Sealed()
-        self._seal: bytes | None = None  # that was written last
-        self._behind = _Sealed()  # what is under seals when that is in the file
-        self._rewinds = 0  # in the file so far, or more: a reader searches for them then
-        self._states = 0  # of the run, in the file so far, or more: they are searched for then
-        self._due = 0  # with a seal so early, a log that was cut is known from one that never had any
+        self._seal: bytes | None = None  # the seal that was written last
+        self._behind = _Sealed()  # what is sealed once that seal is in the file
+        self._rewinds = 0  # rewinds in the file so far, or more: above 0, a reader searches for them
+        self._states = 0  # states of the run in the file so far, or more: they are searched for before a seal
+        self._due = 0  # an early seal distinguishes a log that was cut from one that never had a seal
 
-    def begin_anew(self, header: bytes) -> None:
+    def restart(self, header: bytes) -> None:
         """Write *header* into the file, which is empty; raises as ``append``."""
         with self.lock:
-            self._due = len(header) + 1  # no seal before the first frame, whose time it takes
+            self._due = len(header) + 1  # no seal before the first frame, as a seal takes its time from a frame
             self.append(header)
             self._first, self._last = header, b""
 
     def counted(self, frame: bytes) -> bytes:
-        """Say that this *frame* comes, which may be a rewind, or a state of the run.
+        """Count *frame*, which is about to be written, if it is a rewind or a state of the run.
 
         Returns:
-            The frame as it is to be written: a state has the time of the frame before it, as seals have.
+            The frame as it must be written: a state gets the time of the frame before it, as seals do.
 
         """
         self._rewinds += REWIND in frame
@@ -73,7 +73,7 @@ class SealedFile(AppendFile):
     def extend(self, frames: bytes | memoryview, last: int, *, counted: bool = True) -> None:
         """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``.
 
-        Some of them may be rewinds or states of the run, unless none is to be *counted*.
+        Rewinds and states of the run among them are *counted*; False means that there are none.
         """
         if counted:
             raw = bytes(frames)
@@ -82,12 +82,12 @@ class SealedFile(AppendFile):
         self.append(frames, bytes(frames[last : last + TIME_SIZE]))
 
     def go_on(self, seal: Seal, end: int, time: float) -> None:
-        """Take the bytes behind *seal*, which the file holds already, under the next one.
+        """Let the next seal cover the bytes that the file already has after *seal*.
 
         Args:
-            seal: the last one of the file.
+            seal: the last seal of the file.
             end: the end of the file.
-            time: of the last frame in it.
+            time: the time of the last frame in it.
 
         """
         with Source(self.path) as source:
@@ -110,15 +110,15 @@ class SealedFile(AppendFile):
         self._put_seal()
 
     def _put_seal(self) -> None:
-        """Put a seal behind the last frame; where the system takes none, the next one covers what this one would."""
+        """Write a seal after the last frame; if the system does not accept it, the next seal covers its range too."""
         try:
-            if self._record is not None:  # a seal of which a part was written, and could not be cut off yet
+            if self._record is not None:  # a partly written seal that could not be cut off yet
                 self._recover()
             while (seal := self._next_seal()) is None:
                 pass  # a signal handler wrote meanwhile
             self._record = self._seal = seal
             written = os.write(self._fd, seal)
-            if self._record is not seal:  # a handler wrote; if it did before this write, the seal is out of place
+            if self._record is not seal:  # a handler wrote; if it did so before this write, the seal is misplaced
                 if os.fstat(self._fd).st_size - self._end == written:
                     os.ftruncate(self._fd, self._end)
             else:
@@ -149,7 +149,7 @@ class SealedFile(AppendFile):
         return seal
 
     def _states_in(self, at: int, end: int) -> list[int]:
-        """Where among the frames from byte *at* to *end*, which are whole, the states of the run begin."""
+        """The offsets of the states of the run among the frames from byte *at* to *end*, which are whole."""
         found = []
         while end - at > FRAME.size:
             head = os.pread(self._fd, FRAME.size + 1 + len(_IS_STATE), at)
@@ -170,7 +170,7 @@ class SealedFile(AppendFile):
 
     def _continue(self, *, was_cut: bool) -> None:
         if not was_cut:
-            return  # a copy, byte by byte
+            return  # the new file is a byte-by-byte copy
         with Source(self.path) as source:
             _, start = parse_fixed_header(source.read(0, HEADER.size), self.path)
             while True:
@@ -188,24 +188,24 @@ class SealedFile(AppendFile):
     def _settle_at_end(self) -> str:
         message = self._settle()
         if self._end:
-            self._put_seal()  # of nothing but itself: the end mark
+            self._put_seal()  # a seal that covers only itself: the end mark
         return message
 
     def leave(self) -> None:
-        """Close the file as it is, without a seal."""
+        """Close the file without a seal."""
         with self.lock:
             self._leave("this log was closed")
 
 
 class _Sealed(NamedTuple):
-    """What is under seals.
+    """What is sealed so far.
 
     Attributes:
         start: where the next seal's range begins.
-        at: up to where its checksum is known.
-        crc: of the bytes from *start* to *at*.
+        at: the byte up to which its checksum is known.
+        crc: the checksum of the bytes from *start* to *at*.
         state_at: where the last state of the run begins; 0 when there is none.
-        states: how many were found so far.
+        states: the number of states found so far.
 
     """
 
@@ -217,4 +217,4 @@ class _Sealed(NamedTuple):
 
 
 def _ignore(gap: object) -> None:
-    """Damage is reported by those who read frames."""
+    """Damage is reported when frames are read."""

@@ -1,15 +1,15 @@
-"""Checksums in a FLOG file: frames of kind 67, which other readers skip as a kind that they do not know.
+"""Checksums in a FLOG file: frames of kind 67, which other readers skip as an unknown kind.
 
 Such a *seal* is a frame like any other, 64 bytes long. Its payload is the map ``{"from": u64, "to": u64, "rewinds":
 u32, "crc32": u32}``: the CRC-32 (zlib's, which isal computes in less time) of the file's bytes from ``from`` up to
-``to``, which is where the four bytes of the checksum itself begin. The next seal's range begins right behind them. So
-every byte of a sealed file either is under a checksum or is part of one. ``rewinds`` is how many there have been so
-far, so that a reader need not search a large file for none.
+``to``, which is where the four bytes of the checksum itself begin. The next seal's range begins right after them. So
+every byte of a sealed file is either covered by a checksum or part of one. ``rewinds`` is the number of rewinds so far,
+so that a reader need not search a large file that has none.
 
-A seal that covers nothing but itself, right behind another one, is the *end mark* of a log that was closed.
+A seal that covers only itself, right after another seal, is the *end mark* of a closed log.
 
-Where the log has a state of the run (see `trainlog.codecs.flog.wire.run_state`), a pointer to the last one stands
-before each seal but the end mark, and is written with it.
+If the log has a state of the run (see `trainlog.codecs.flog.wire.run_state`), a pointer to the last state precedes each
+seal except the end mark, and is written together with the seal.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ __all__ = [
 
 SEAL: Final = 67  # "C"
 
-# msgpack's bytes, of fixed width, so that all seals are alike.
+# The msgpack bytes have a fixed width, so that all seals have the same layout.
 _PAYLOAD: Final = struct.Struct(">7sQ4sQ9sI7s")
-MAP: Final = b"\x84\xa4from\xcf"  # with which the payload of each begins
+MAP: Final = b"\x84\xa4from\xcf"  # the beginning of every seal's payload
 _TO, _REWINDS, _CRC = b"\xa2to\xcf", b"\xa7rewinds\xce", b"\xa5crc32\xce"
 _ALL_KEYS: Final = (_TO, _REWINDS, _CRC)
 _CHECKSUM: Final = 4
 _SIZE: Final = _PAYLOAD.size + _CHECKSUM
-TIME_SIZE: Final = 8  # bytes of a frame's time, with which it begins
+TIME_SIZE: Final = 8  # bytes of the time at the beginning of a frame
 SEAL_SIZE: Final = FRAME.size + _SIZE
 _BLANK: Final = FRAME.pack(0.0, SEAL, _SIZE) + _PAYLOAD.pack(MAP, 0, _TO, 0, _REWINDS, 0, _CRC)
-_FIXED: Final = {at: byte for at, byte in enumerate(_BLANK) if byte}  # the bytes that are the same in each, by place
+_FIXED: Final = {at: byte for at, byte in enumerate(_BLANK) if byte}  # the bytes that all seals share, by place
 _KEYS: Final = frozenset(["from", "to", "rewinds", "crc32"])
 
 REWIND: Final = b"\xa4type\xa6rewind"  # in the payload of an event, see `trainlog.codecs.flog.integrity.rewinds`
 
-# After how many bytes a seal is due: it costs one write more, and what is behind the last one cannot be checked.
+# A seal is due after this many bytes: it costs one more write, but bytes after the last seal cannot be verified.
 EVERY: Final = 1 << 16
 
-# The most that is written at once, before a seal is put behind it; a single frame may be larger.
+# The most bytes that are written at once before a seal follows; a single frame may be larger.
 AT_ONCE: Final = 1 << 19
 
-# A file of this library has a seal in its last bytes, so many of them, but for large frames at its end.
+# A file of this library has a seal in this many last bytes, unless large frames are at its end.
 SEALED_WITHIN: Final = 768 << 10
 _SEALS_WITHIN: Final = 2 * EVERY, SEALED_WITHIN, 16 << 20
 
 
 def is_seal(kind: int, keys: Collection[Any], size: int) -> bool:
-    """Whether a frame of *size* bytes with these *keys* is a seal, of which a bit may have flipped.
+    """Whether a frame of *size* bytes with these *keys* is a seal, even if a bit of it has flipped.
 
-    Another program may mean something else by kind 67. Seals have numbers of a fixed width, which is not how msgpack
-    packs small ones, so that frames with the same keys are not as long.
+    Another program may use kind 67 for something else. The numbers of a seal have a fixed width, while msgpack packs
+    small numbers into fewer bytes, so that other frames with the same keys have another length.
     """
     if size != SEAL_SIZE:
         return False
@@ -73,14 +73,14 @@ def is_seal(kind: int, keys: Collection[Any], size: int) -> bool:
 
 
 def resembles_seal(raw: bytes) -> bool:
-    """Whether *raw*, which cannot be read as a frame, may have been a seal: few of the bytes that all have differ."""
+    """Whether *raw*, which cannot be read as a frame, may have been a seal: it has nearly all bytes that they share."""
     if len(raw) < SEAL_SIZE:
         return False
     return sum(raw[at] != byte for at, byte in _FIXED.items()) <= 2
 
 
 def pack_seal(start: int, end: int, time: bytes, rewinds: int, crc: int) -> bytes:
-    """The seal at byte *end* of the range from *start*; *crc* is of the bytes between the two."""
+    """The seal at byte *end* for the range from *start*; *crc* is the checksum of the bytes between the two."""
     to = end + FRAME.size + _PAYLOAD.size
     places = _PAYLOAD.pack(MAP, start, _TO, to, _REWINDS, rewinds, _CRC)
     seal = time.ljust(TIME_SIZE, b"\0") + FRAME.pack(0.0, SEAL, _SIZE)[TIME_SIZE:] + places
@@ -88,13 +88,13 @@ def pack_seal(start: int, end: int, time: bytes, rewinds: int, crc: int) -> byte
 
 
 def is_end_mark(data: Mapping[Any, Any]) -> bool:
-    """Whether this seal covers nothing but itself, which only the last one of a closed log does."""
+    """Whether this seal covers only itself, which only the last seal of a closed log does."""
     start, to = data["from"], data["to"]
     return type(start) is int and type(to) is int and to - start == FRAME.size + _PAYLOAD.size
 
 
 def checksum(source: Source, start: int, end: int, crc: int = 0) -> int:
-    """The CRC-32 of the file's bytes from *start* to *end*, behind others of which it is *crc*."""
+    """The CRC-32 of the file's bytes from *start* to *end*, continued from *crc*, that of the bytes before them."""
     while start < end and (block := source.block(start, most=end - start)[: end - start]):
         crc = crc32(block, crc)
         start += len(block)
@@ -105,7 +105,7 @@ def contains(source: Source, needle: bytes, start: int, end: int) -> bool:
     """Whether *needle* is among the file's bytes from *start* to *end*."""
     while start < end:
         block = source.block(start, most=end - start)
-        if block[: end - start].rfind(needle) >= 0:  # which takes a third of the time of ``in``
+        if block[: end - start].rfind(needle) >= 0:  # takes a third of the time of ``in``
             return True
         if start + len(block) >= end:
             break
@@ -114,12 +114,12 @@ def contains(source: Source, needle: bytes, start: int, end: int) -> bool:
 
 
 class Seal(NamedTuple):
-    """What a seal says.
+    """The content of a seal.
 
     Attributes:
-        end: the byte behind it; 0 when there is none.
-        time: of the frame before it.
-        rewinds: how many there are before it.
+        end: the byte after the seal; 0 when there is no seal.
+        time: the time of the frame before it.
+        rewinds: the number of rewinds before it.
         state_at: where the last state of the run before it begins; 0 when there is none.
 
     """
@@ -131,8 +131,8 @@ class Seal(NamedTuple):
 
 
 def last_seal(source: Source, start: int) -> Seal:
-    """The last seal behind byte *start*."""
-    end, piece = source.size, 2 * EVERY  # in which there nearly always is one
+    """The last seal after byte *start*."""
+    end, piece = source.size, 2 * EVERY  # nearly always holds a seal
     while end > start:
         begin = max(end - piece, start)
         piece = min(4 * piece, 1 << 20)
@@ -148,20 +148,20 @@ def last_seal(source: Source, start: int) -> Seal:
                 return Seal(to + _CHECKSUM, time, rewinds, _state_before(source, to + _CHECKSUM - SEAL_SIZE, first))
         if begin == start:
             break
-        end = begin + SEAL_SIZE - 1  # one that began before this block is all in the next
+        end = begin + SEAL_SIZE - 1  # the next block holds the whole of a seal that begins before this one
     return Seal()
 
 
 def newest_seal(source: Source, start: int) -> Seal:
     """The last seal of a log whose frames begin at byte *start*.
 
-    As `last_seal`, without a search through all of a log by another program, which has none.
+    Like `last_seal`, but it does not search through the whole log of another program, which has no seals.
     """
     near, tail, far = (max(source.size - within, start) for within in _SEALS_WITHIN)
     if tail == start:
         return last_seal(source, start)
     head = start + _SEALS_WITHIN[0]
-    # Where a storage is asked, one request brings all that is looked at of a log by another program.
+    # In object storage, one request fetches everything that is examined of a log of another program.
     seems_foreign = source.is_at_hand(start, head) and not contains(source, MAP, start, head)
     seal = Seal() if seems_foreign else last_seal(source, near)
     if seal.end or _is_foreign(source, tail):
@@ -173,10 +173,10 @@ def newest_seal(source: Source, start: int) -> Seal:
 
 
 def sealed_ranges(source: Source, start: int) -> Iterator[tuple[int, int]]:
-    """Yield what is under each seal of a log whose frames begin at byte *start*, from the last one back.
+    """Yield the range of each seal of a log whose frames begin at byte *start*, from the last seal backward.
 
-    Each range is given with the seal that ends it, and begins where the one before it ended. The first that is missing
-    or wrong is the end.
+    Each range includes the seal that ends it, and begins where the range before it ends. The iteration stops at the
+    first seal that is missing or wrong.
     """
     end = last_seal(source, max(start, source.size - _SEALS_WITHIN[0])).end
     while end > start:
@@ -192,9 +192,9 @@ def sealed_ranges(source: Source, start: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_foreign(source: Source, start: int) -> bool:
-    """Whether the frames behind byte *start* are by a writer that puts no seals: there is none where one would be."""
+    """Whether a writer without seals wrote the frames after byte *start*: none is where one would have to be."""
     block = np.empty(source.left(start) + SLACK, np.uint8)
-    stop = source.fill(block.data[:-SLACK], start)  # all at once, before any of it is looked at
+    stop = source.fill(block.data[:-SLACK], start)  # all at once, before any of it is examined
     found = next_frame(source, start)
     if found is None:
         return False

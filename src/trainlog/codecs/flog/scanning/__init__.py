@@ -1,1 +1,1 @@
-"""Finding the frames of a file, damaged or not."""
+"""Finds the frames of a file, damaged or not."""

@@ -1,10 +1,10 @@
 """Blocks of a FLOG file, and the chain of frames in each, found by guesses that numpy checks.
 
-Each frame says where the next one begins, so that following the chain is one step of Python for each frame. But
-training logs repeat themselves: a hundred frames of one length, another one, a hundred again. So a run is guessed
-to be as long as the last one of its length was, or twice as long as it is by now; only where a guess ends a header
-is read. Then all the headers that should be there are compared at once, and what was wrongly guessed is dropped.
-Where runs are short, nothing is guessed, and each header is read.
+Each frame says where the next one begins, so following the chain takes one Python loop iteration per frame. But
+training logs repeat themselves: a hundred frames of one length, then another frame, then a hundred again. So a run of
+frames is guessed to be as long as the last run of the same frame length, or twice as long as it is so far; only where
+a guess ends is a header read. Then all the headers that should be there are compared at once, and wrong guesses are
+dropped. Where runs are short, nothing is guessed, and each header is read.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Ints = npt.NDArray[np.int64]
 
 _HEAD: Final = FRAME.size
 _unpack = struct.Struct("<I").unpack_from  # data_len
-_SIZE: Final = np.uint64(0xFFFFFFFF00)  # data_len, where the kind stands in the lowest byte
+_SIZE: Final = np.uint64(0xFFFFFFFF00)  # mask of data_len, where the kind is in the lowest byte
 _FIRST: Final = np.uint64(40)  # the first bit of the payload's first byte
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
-_BLOCK: Final = 2 << 20  # a block should fit into the processor's cache
+_BLOCK: Final = 2 << 20  # a block should fit into the CPU cache
 _LARGEST: Final = 16 << 20
 
-# Bytes behind the last frame of a block that numpy may look at, but does not use.
+# Bytes after the last frame of a block that numpy may read but does not use.
 SLACK: Final = 64
 
-# A guess that fails costs as much as following the chain for about so many frames.
+# A failed guess costs about as much as following the chain for this many frames.
 _WORTH_GUESSING = 16
 _WORTH_DOUBLING = 128
 _MOST_LENGTHS = 4096
-_HORIZON = 256  # runs that are guessed before the guess is checked, until it fails
-_STEPS = 1024  # frames that are followed one by one until it is asked again whether runs are short
+_HORIZON = 256  # runs that are guessed before the first check; the number grows while the guesses are right
+_STEPS = 1024  # frames that are followed one by one before checking again whether runs are short
 
 
 class Links(NamedTuple):
@@ -48,10 +48,10 @@ class Links(NamedTuple):
 
     Attributes:
         offset: int64, where in the block each frame begins.
-        length: int64, bytes of each, its header among them.
-        kind: uint8.
-        next: where in the block the next frame should begin; past its end when the last one continues there.
-        broken: True when there is no frame at ``next``, but bytes that cannot be one.
+        length: int64, bytes of each frame, including its header.
+        kind: uint8, the kind of each frame.
+        next: where in the block the next frame should begin; past its end when the last frame extends beyond it.
+        broken: True when the bytes at ``next`` cannot be a frame.
 
     """
 
@@ -67,19 +67,19 @@ class Chain:
 
     def __init__(self) -> None:
         self._runs: dict[int, int] = {}  # frames in the last run, by the length of a frame
-        self._length = 0  # of the frames in the run that is going on
-        self._count = 0  # how many there were
+        self._length = 0  # of the frames in the current run
+        self._count = 0  # frames in the current run so far
         self._runs_are_short = False
 
     def follow(self, block: Octets, stop: int) -> Links:
-        """The frames from byte 0 of *block* on whose header, and first byte of payload, are before byte *stop*.
+        """The frames from byte 0 of *block* on whose header and first payload byte are before byte *stop*.
 
         Args:
-            block: at least ``SLACK`` bytes more than *stop*.
+            block: has at least ``SLACK`` bytes more than *stop*.
             stop: how many bytes of the block are valid.
 
         """
-        # Kind, length and first byte of payload of a frame that begins at any byte, as one number.
+        # Kind, length and first payload byte of a frame that begins at any byte, as one number.
         heads: npt.NDArray[np.uint64] = np.ndarray((len(block) - 15,), "<u8", block, 8, (1,))
         view = block.data
         parts: list[tuple[Ints, Ints, npt.NDArray[np.uint64]]] = []
@@ -113,7 +113,7 @@ class Chain:
         return Links(offset, length, head.astype(np.uint8), at, broken)
 
     def _guess(self, view: memoryview, at: int, stop: int, horizon: int) -> Ints:
-        """The lengths of the next frames, whose headers are before *stop* if it is right; at most *horizon* runs."""
+        """Guess the lengths of the next frames with headers before *stop*, at most *horizon* runs of them."""
         lengths: list[int] = []
         counts: list[int] = []
         runs, run_length, run_count = self._runs, self._length, self._count
@@ -141,7 +141,7 @@ class Chain:
         return np.repeat(np.array(lengths, np.int64), counts)
 
     def _learn(self, length: Ints) -> None:
-        """Set right what is known of runs, when of a guess only these frames were there."""
+        """Correct the current run after a wrong guess, of which only frames of these lengths were there."""
         self._length = self._count = 0
         if len(length):
             last = int(length[-1])
@@ -150,7 +150,7 @@ class Chain:
 
 
 def _steps(view: memoryview, at: int, stop: int) -> Ints:
-    """The lengths of the next frames, whose headers are before *stop*, as each says where the next one begins."""
+    """The lengths of the next frames with headers before *stop*, read from one header after another."""
     lengths: list[int] = []
     last = stop - _HEAD - 1
     while at <= last and len(lengths) < _STEPS:
@@ -161,12 +161,12 @@ def _steps(view: memoryview, at: int, stop: int) -> Ints:
 
 
 class Block(NamedTuple):
-    """A block.
+    """A block of the file.
 
     Attributes:
         at: where in the file it begins.
-        data: its bytes, with at least `SLACK` behind them; valid until the next block is read.
-        size: how many of them are the file's.
+        data: its bytes, followed by at least `SLACK` more; valid until the next block is read.
+        size: how many of the bytes are from the file.
         links: the frames from its first byte on.
 
     """
@@ -187,7 +187,7 @@ class BlockReader:
         self._data = np.empty(0, np.uint8)
 
     def read(self, at: int, stop: int) -> Block:
-        """The block that begins at byte *at*; of the file until byte *stop*.
+        """Read the block that begins at byte *at* and ends at byte *stop* at the latest.
 
         Raises:
             CorruptLog: when the file has become shorter than *at*.
@@ -200,7 +200,7 @@ class BlockReader:
         return Block(at, data, count, self._chain.follow(data, count))
 
     def enlarge(self, links: Links) -> bool:
-        """Make blocks large enough for the first frame, and the head of the next one; False if that changes nothing."""
+        """Make blocks large enough for the first frame and the header of the next; False if that changes nothing."""
         need = int(links.length[0]) + _HEAD + 1 if len(links.length) else 0
         if not self._size < need <= _LARGEST:
             return False

@@ -1,8 +1,8 @@
 """The walk over the frames of a FLOG file that may be damaged, and may still be growing.
 
-FLOG has no checksum and no index: a frame is found by the length of the one before it. So the walk decodes what it
-passes; where that fails, the bytes are no frame, and the walk searches for the next place where a whole frame is
-followed by another one, or by the end of the file.
+FLOG has no checksum and no index: a frame is found by the length of the one before it. So the walk decodes the frames
+that it passes. Where that fails, the bytes are not a frame, and the walk searches for the next place where a whole
+frame is followed by another one, or by the end of the file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _unpack = FRAME.unpack_from
 
 
 class Record(NamedTuple):
-    """A frame, and where in the file it stands."""
+    """A frame, and its place in the file."""
 
     offset: int
     size: int
@@ -37,10 +37,10 @@ class Record(NamedTuple):
 
 
 def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
-    """Yield the frames from byte *start* on; those of other kinds than *kind* are left out undecoded.
+    """Yield the frames from byte *start* on; those of other kinds than *kind* are skipped undecoded.
 
-    ``source.wait`` is asked when the next frame is not all there; when it says no, the walk is over. What is no
-    frame is reported to *on_gap*, in the file's order; the unfinished frame at the end of the file (``torn``) as well.
+    ``source.wait`` is called when the next frame is incomplete; when it returns False, the walk ends. Bytes that are
+    not a frame are reported to *on_gap*, in the file's order, as is the unfinished frame at the end (``torn``).
     """
     steps = FrameWalk(source, start, None if kind is None else frozenset([kind]), on_gap)
     while not steps.ended:
@@ -48,15 +48,15 @@ def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callabl
 
 
 class FrameWalk:
-    """Reads a file frame by frame, and finds its way behind damage; see `walk`.
+    """Reads a file frame by frame, and continues after damage; see `walk`.
 
     A faster reader may take over where the walk ``is_sure`` of its place, and move ``at`` and ``proven``. It stops
-    where anything is doubtful, and leaves the judgement to `read_block`.
+    at anything doubtful, and leaves the judgment to `read_block`.
 
     Attributes:
         at: where the next frame should begin.
-        proven: the end of the last frame that was decoded: there is no doubt that a frame begins there.
-        careful: frames that begin before here are decoded whatever their kind.
+        proven: the end of the last frame that was decoded: a frame certainly begins there.
+        careful: frames that begin before this byte are decoded whatever their kind.
         ended: whether the walk is over.
 
     """
@@ -64,28 +64,28 @@ class FrameWalk:
     def __init__(
         self, source: Source, start: int, wanted: frozenset[int] | None, on_gap: Callable[[Gap], object]
     ) -> None:
-        """Begin at byte *start*; frames of other kinds than those *wanted* are passed undecoded; None for none."""
+        """Start at byte *start*; frames of kinds that are not *wanted* are skipped undecoded; None wants every kind."""
         self._source = source
         self._wanted = wanted
         self._on_gap = on_gap
-        self._searched = 0  # how much of an unfinished frame was searched for whole ones already
-        self._piece = _FIRST_PIECE  # bytes of the next block: many a walk ends at its first frame
+        self._searched = 0  # bytes of an unfinished frame that were already searched for whole frames
+        self._piece = _FIRST_PIECE  # size of the next block, small at first as many walks end at their first frame
         self.at = self.proven = self.careful = start
         self.ended = False
 
     @property
     def is_sure(self) -> bool:
-        """Whether frames of other kinds may be passed undecoded from here on."""
+        """Whether frames of other kinds may be skipped undecoded from here on."""
         return self.at >= self.careful
 
     def read_block(self) -> Iterator[Record]:
-        """Yield the wanted frames of one block of the file, and judge the place where they end."""
+        """Yield the wanted frames of one block of the file, and decide what follows the last of them."""
         source, wanted = self._source, self._wanted
         block, base = source.block(self.at, most=self._piece), self.at
         self._piece = min(4 * self._piece, Source.CHUNK)
         readable = source.is_readable(base, base + len(block))
         broken = endless = False
-        end = 0  # of a broken frame, as its header says
+        end = 0  # the end of a broken frame, according to its header
         at = self.at
         while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
@@ -93,7 +93,7 @@ class FrameWalk:
             possible = block[at + _HEAD - base] in FIRST_BYTES and 0 < size <= MAX_PAYLOAD
             if not possible or (at > self.proven and not is_likely(time, number)):
                 broken = True
-                # It will never be all there; but should nothing follow, it is an unfinished frame like any other.
+                # It can never become complete; but if nothing follows, it counts as an unfinished frame.
                 endless = size > MAX_PAYLOAD and stop > source.size and block[at + _HEAD - base] in FIRST_BYTES
                 break
             if stop - base > len(block):
@@ -119,23 +119,23 @@ class FrameWalk:
             at = stop
         self.at = at
         if broken and self.proven < self.at:
-            # A frame that was left out undecoded may be the broken one, and this a place inside of another.
+            # A frame that was skipped undecoded may be the broken one, and this place may be inside another frame.
             self._go_back()
-        elif self.at == base or broken:  # else it was only the block that ended
+        elif self.at == base or broken:  # otherwise only the block has ended
             self._look_for_the_next(broken=broken, endless=endless, end=end)
 
     def _go_back(self) -> None:
-        """Decode from the last proven place on all that was passed undecoded."""
+        """Decode everything that was skipped undecoded since the last proven place."""
         self.at, self.careful = self.proven, self.at + 1
 
     def _look_for_the_next(self, *, broken: bool, endless: bool, end: int) -> None:
-        """Decide how to go on where no whole frame stands: search, wait, or end.
+        """Decide how to continue where there is no whole frame: search, wait, or end.
 
-        A frame right behind a broken one, at *end*, need not be followed by another to be taken for one.
+        A frame right after a broken one, at *end*, is accepted even if no other frame follows it.
         """
         source, at = self._source, self.at
         left = source.size - at
-        if 0 < left <= _HEAD and self.proven < at:  # too little to tell whether it is the beginning of a header
+        if 0 < left <= _HEAD and self.proven < at:  # too few bytes to recognize the beginning of a header
             self._go_back()
             return
         found = None
@@ -154,7 +154,7 @@ class FrameWalk:
                     self._on_gap(Gap(at, left, torn=endless or not broken))
                 self.ended = True
                 return
-        if self.proven < at:  # not the end of the file after all: the same doubt as above
+        if self.proven < at:  # not the end of the file after all, so the same doubt as above applies
             self._go_back()
             self._searched = 0
             return
@@ -164,9 +164,9 @@ class FrameWalk:
 
 
 def _swallows_a_frame(source: Source, at: int, stop: int) -> bool:
-    """Whether the frame from *at* to *stop*, though it could be decoded, was cut and continues in the next one.
+    """Whether the frame from *at* to *stop* was cut short, and its length reaches into the frame that follows.
 
-    Where no frame follows it, one that begins inside of it is the real one.
+    It may be decodable all the same. Where no frame follows it, a frame that begins inside it is the real one.
     """
     if stop + _HEAD >= source.size or source.read(stop + _HEAD, 1)[0] in FIRST_BYTES:
         return False
@@ -175,7 +175,7 @@ def _swallows_a_frame(source: Source, at: int, stop: int) -> bool:
 
 
 def is_likely(time: float, number: int) -> bool:
-    """Whether these may be the time and the kind in a real frame's header, rather than any bytes read as such."""
+    """Whether these may be the time and the kind of a real frame's header, rather than arbitrary bytes read as one."""
     return number > 0 and (time == 0 or (math.isfinite(time) and 2.0**-63 < abs(time) < 2.0**41))
 
 
@@ -184,7 +184,7 @@ _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 def next_frame(source: Source, start: int) -> int | None:
     """The first offset from *start* on where a whole frame is followed by another, or by the end of the file."""
-    total, piece = source.size, _FIRST_PIECE  # most searches find one soon
+    total, piece = source.size, _FIRST_PIECE  # most searches soon find a frame
     while total - start > _HEAD:
         block = source.block(start, most=piece)
         piece = min(4 * piece, Source.CHUNK)
@@ -192,16 +192,16 @@ def next_frame(source: Source, start: int) -> int | None:
             if _is_whole(source, start + i, *_unpack(block, i)):
                 return start + i
         following = start + max(len(block) - _HEAD, 1)
-        if not block.strip(b"\0"):  # perhaps a hole of many gigabytes
+        if not block.strip(b"\0"):  # perhaps a hole of many gigabytes in a sparse file
             following = max(following, source.data_from(start + len(block)) - _HEAD)
         start = following
     return None
 
 
 def last_end(source: Source, start: int, stop: int) -> int:
-    """Where, of the frames from byte *start* on, the last one ends that does so until byte *stop*, or the first one.
+    """The end of the last frame, from byte *start* on, that ends at byte *stop* or before; else of the first frame.
 
-    Returns *start* when none is whole. Payloads are not decoded, except to find the next frame behind damage.
+    Returns *start* when no frame is whole. Payloads are not decoded, except to find the next frame after damage.
     """
     blocks, at, end = BlockReader(source), start, start
     while at < source.size:
@@ -224,13 +224,13 @@ def last_end(source: Source, start: int, stop: int) -> int:
 
 
 def is_frame_at(source: Source, at: int) -> bool:
-    """Whether a whole frame begins at byte *at*, and another, or the end of the file, is behind it."""
+    """Whether a whole frame begins at byte *at*, and is followed by another frame or by the end of the file."""
     head = source.read(at, _HEAD + 1)
     return len(head) > _HEAD and head[_HEAD] in FIRST_BYTES and _is_whole(source, at, *_unpack(head))
 
 
 def _is_whole(source: Source, at: int, time: float, number: int, size: int) -> bool:
-    """The same, of a frame with these values in its header."""
+    """`is_frame_at` for a frame with these values in its header."""
     total, stop = source.size, at + _HEAD + size
     if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
         return False
@@ -241,7 +241,7 @@ def _is_whole(source: Source, at: int, time: float, number: int, size: int) -> b
 
 
 def _decodes(source: Source, at: int) -> bool:
-    """Whether what begins at byte *at* can be read as a frame, whatever is behind it."""
+    """Whether the bytes at byte *at* can be read as a frame, whatever follows it."""
     head = source.read(at, _HEAD)
     if len(head) < _HEAD:
         return False
@@ -259,9 +259,9 @@ def _is_payload(source: Source, start: int, stop: int) -> bool:
 
 
 def _candidates(block: bytes) -> Iterator[int]:
-    """Where in *block* the bytes of a frame's kind, and of the beginning of its payload, are possible ones."""
+    """Yield the places in *block* where the bytes for a frame's kind, time and first payload byte are possible."""
     octets = np.frombuffer(block, np.uint8)
     places = np.flatnonzero(_IS_FIRST[octets[_HEAD:]] & (octets[8 : 8 - _HEAD] > 0))
-    # The exponent of a likely time (see is_likely): nearly all chance hits end here.
+    # The exponent of a likely time (see is_likely): this rejects nearly all chance hits.
     exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
     yield from places[((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)].tolist()

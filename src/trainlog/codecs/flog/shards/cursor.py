@@ -1,4 +1,4 @@
-"""The frames of one file of a log that has several, while it is followed (ShardCursor)."""
+"""The frames of one file of a log of several files, read repeatedly (ShardCursor)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ShardCursor"]
 
 
 class ShardCursor:
-    """Reads one of the files, as far as it goes, again and again."""
+    """Reads one of the files again and again, as far as it goes."""
 
     def __init__(self, shard: Shard, zero: float, kind: Kind | None, on_damage: OnDamage, *, follows: bool) -> None:
         self._shard = shard
@@ -32,7 +32,7 @@ class ShardCursor:
         self._before = self._source.checksum(self._at)
         self._tell = shard.reader._on_gap(self._source, on_damage)
         self._latest = float("-inf")
-        # The frames of one kind come as they stand among all: the times of others count, though they are passed.
+        # The order depends on the times of all frames, so the times of skipped frames of other kinds count too.
         self._until: tuple[Ints, Floats] | None = None
         if kind is not None and not follows:
             _, offset, time = shard.reader.scan_with_times(Scan(kinds=(), on_damage="ignore", batch_rows=None))
@@ -40,7 +40,7 @@ class ShardCursor:
         self._gaps: dict[int, Gap] = {}
 
     def available(self) -> Iterator[tuple[float, Frame]]:
-        """Yield what was written since the last time, each with a time that never steps back.
+        """Yield the frames that were written since the last call, each with a time that never steps back.
 
         Raises:
             InvalidPosition: when the file was replaced or cut meanwhile.
@@ -49,7 +49,7 @@ class ShardCursor:
         if self._follows:
             self._source.renew(self._at, self._before)
         self._gaps = {offset: gap for offset, gap in self._gaps.items() if offset < self._at}
-        # Who follows decodes all, so as not to pass the same frames of other kinds at each look.
+        # When following, everything is decoded, so that the same frames of other kinds are not skipped again each time.
         for record in walk(self._source, self._at, kind=None if self._follows else self._kind, on_gap=self._on_gap):
             self._at = record.offset + record.size
             if self._kind != SEAL and is_seal(record.kind, record.data, record.size):
@@ -66,7 +66,7 @@ class ShardCursor:
         return Frame(record.time + self._shift, Kind(record.kind), self._shard.with_rank(record.data))
 
     def _latest_at(self, at: int) -> float:
-        """The latest time of any frame until the one at byte *at*; -inf where only the wanted ones are known."""
+        """The latest time of any frame up to the one at byte *at*; -inf where only the wanted frames are known."""
         if self._until is None:
             return -math.inf
         offset, latest = self._until
@@ -74,14 +74,14 @@ class ShardCursor:
         return float(latest[i - 1]) if i else -math.inf
 
     def _on_gap(self, gap: Gap) -> None:
-        # The end of a file that is being written may look damaged, until the rest is there.
+        # The end of a file that is being written may look damaged until the rest has arrived.
         self._gaps[gap.offset] = gap
 
     def end(self) -> None:
-        """Tell of what is damaged.
+        """Report the damage.
 
         Raises:
-            DamagedLog: strictly.
+            DamagedLog: with ``on_damage="raise"``.
 
         """
         for gap in self._gaps.values():

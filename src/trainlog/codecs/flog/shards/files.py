@@ -1,4 +1,4 @@
-"""The files of a log that has several, one of each process."""
+"""The files of a log of several files, one per process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SUFFIXES: Final = (".flog", ".bin")
 
 
 def is_several(path: Path) -> bool:
-    """Whether *path* is a folder, or a pattern."""
+    """Whether *path* is a folder or a pattern."""
     return path.is_dir() or ("*" in path.name and not path.exists())
 
 
 def shard_files(path: Path) -> list[Path]:
-    """The files of the log, by the numbers in their names."""
+    """The files of the log, sorted by the numbers in their names."""
     found = path.iterdir() if path.is_dir() else path.parent.glob(path.name)
     files = [
         file for file in found if file.name.endswith(_SUFFIXES) and not file.name.startswith(".") and file.is_file()
@@ -36,7 +36,7 @@ class Shard:
     Attributes:
         reader: its reader.
         rank: the number of its writer.
-        began: when that began, seconds since 1970; 0.0 when the file does not say.
+        began: when the writer began, in seconds since 1970; 0.0 when the file does not say.
 
     """
 
@@ -50,7 +50,7 @@ class Shard:
         self.began = began if isinstance(began, int | float) else 0.0
 
     def with_rank(self, data: Mapping[Any, Any]) -> Mapping[Any, Any]:
-        """The *data* of a frame, with the rank where it brings none."""
+        """The *data* of a frame, with the rank added if it has none."""
         return data if RANK in data else {**data, RANK: self.rank}
 
     def with_superseded(self) -> Shard:

@@ -32,9 +32,9 @@ __all__ = ["FlogShards"]
 class FlogShards(Reader):
     """The frames of several FLOG files in the order of their times.
 
-    Each file's times are moved by when its writer began, which its header says; without that they are taken as they
-    are. Every frame has a key ``rank``, unless it has one already: the number of the writer. Files that appear while
-    somebody follows the log are followed as well.
+    Each file's times are shifted by the start time of its writer, which is in its header; without it they are used
+    unchanged. Every frame gets a key ``rank``, the number of the writer, unless it already has one. Files that appear
+    while the log is followed are followed as well.
     """
 
     keeps_order = False
@@ -42,7 +42,7 @@ class FlogShards(Reader):
     def __init__(self, path: Path) -> None:
         self._shards = {file: Shard(FlogReader(file), n) for n, file in enumerate(shard_files(path))}
         if not self._shards:
-            raise LogNotFound("there are no FLOG files in it" if path.is_dir() else "no file is named so", path=path)
+            raise LogNotFound("there are no FLOG files in it" if path.is_dir() else "no file has this name", path=path)
         headers = [shard.reader.header for shard in self._shards.values()]
         first = headers[0]
         self._zero = min(shard.began for shard in self._shards.values())
@@ -63,7 +63,7 @@ class FlogShards(Reader):
     ) -> Iterator[Frame]:
         """Yield the frames in the order of their times; see `trainlog.codec.Reader.frames`.
 
-        While it is followed, that is the order of those that were written between two looks.
+        While the log is followed, only the frames that arrive between two calls of *wait* are in this order.
         """
         wanted = None if kind is None else Kind.of(kind)
         cursors: dict[Path, ShardCursor] = {}
@@ -94,18 +94,18 @@ class FlogShards(Reader):
                 yield file, self._shards[file]
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
-        """Yield what is asked for, one batch for each kind; see `trainlog.codec.Reader.scan`.
+        """Yield the answer to *scan*, one batch for each kind; see `trainlog.codec.Reader.scan`.
 
-        The files are merged by the times of all their frames, so a scan of one kind reads the others too. A scan
-        after a position gives what was written since, in the order of its times; ``take`` knows the orders of scans
-        from the beginning only. Where columns are named, a frame whose own ``rank`` is a map gets one all the same.
+        The files are merged by the times of all their frames, so a scan of one kind reads the others too. A scan after
+        a position yields the frames that were written since, in the order of their times; ``take`` accepts only the
+        orders of scans from the beginning. If columns are named, a frame whose own ``rank`` is a map gets a rank too.
         """
         count, before = _parse(scan.after)
         shards = {file.name: shard for file, shard in self._known()}
         if gone := before.keys() - shards.keys():
-            raise InvalidPosition(f"{min(gone)} is gone, of which frames were read; read it anew", path=self.path)
+            raise InvalidPosition(f"{min(gone)} is gone, but was read before; read it again", path=self.path)
         done = frozenset[int]().union(*(Place.parse(one).done for one in before.values()))
-        if done:  # a stretch that was given in part ends where it ended before, and files that are new are none of it
+        if done:  # a partly returned stretch ends where it ended before, and new files are not part of it
             for batch in self._stretch(scan, {name: shards[name] for name in before}, count, before, done):
                 yield batch
             scan = replace(scan, after=batch.position)
@@ -122,7 +122,7 @@ class FlogShards(Reader):
         before: Mapping[str, str],
         done: frozenset[int] = frozenset(),
     ) -> Iterator[Batch]:
-        """The batches of one stretch of the log, before which there are *count* frames; without the kinds *done*."""
+        """Yield the batches of one stretch of the log after *count* earlier frames, without the kinds in *done*."""
         looks = [
             ShardRows(shard, shard.began - self._zero, scan, before.get(name, BEGIN) if scan.after else None)
             for name, shard in shards.items()
@@ -146,18 +146,18 @@ class FlogShards(Reader):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of the shards that have begun."""
+        """The files of the shards that exist so far."""
         return tuple(file for file, _ in self._known())
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
-        """What there is, what is damaged, and where; see `trainlog.codec.Reader.summary`."""
+        """Report what the files hold, and their damage; see `trainlog.codec.Reader.summary`."""
         summary = super().summary(progress)
         if self._hides:
             summary.superseded = sum(shard.reader.superseded for _, shard in self._known())
         return summary
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
-        """Read all of the files, with their checksums, and say what is wrong with them."""
+        """Read all files completely, verify their checksums, and report their problems."""
         from trainlog.verify_report import Verdict
 
         total = Verdict(self.path)
@@ -181,10 +181,10 @@ def _end_of_all(ends: Sequence[End | None]) -> End | None:
 
 
 def _parse(position: str | None) -> tuple[int, dict[str, str]]:
-    """How many frames were given, and the position in each file.
+    """The number of frames returned so far, and the position in each file.
 
     Raises:
-        InvalidPosition: for a text that is no position in such a log.
+        InvalidPosition: when the text is not a position in such a log.
 
     """
     if position is None:
@@ -195,4 +195,4 @@ def _parse(position: str | None) -> tuple[int, dict[str, str]]:
             return count, after
     except (ValueError, TypeError, AttributeError):
         pass
-    raise InvalidPosition(f"{position[:80]!r} is no position in a log of several files")
+    raise InvalidPosition(f"{position[:80]!r} is not a position in a log of several files")

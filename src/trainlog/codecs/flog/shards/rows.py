@@ -1,6 +1,6 @@
-"""What the files of a log have that a scan asks for, and the rows of one kind as one table.
+"""The rows that a scan selects from each file of a log, and the rows of one kind of all files as one table.
 
-The files are merged by the latest time until each frame, as times may step back.
+The files are merged by the latest time up to each frame, as times may step back.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _NO_ROWS: Final = np.empty(0, np.int64)
 
 
 class ShardRows:
-    """What one file has that was asked for.
+    """The requested rows of one file.
 
     Attributes:
         shard: the file.
-        latest: float64, shape (frames,): of every frame, of all kinds, the latest time until it. The files are merged
-            by that, as times may step back.
+        latest: float64, shape (frames,): for every frame, of all kinds, the latest time up to it. The files are merged
+            by this, as times may step back.
         number: int64, shape (frames,): the place of every frame among those of all files.
-        tables: by kind: the rows, the times moved, and where in the file they stand.
+        tables: by kind: the rows, with shifted times, their places in the file, and the size of their payloads.
 
     """
 
@@ -66,7 +66,7 @@ class ShardRows:
                 self.tables[table.kind] = moved, order, size
 
     def keep_last(self, kind: Kind, count: int) -> None:
-        """Keep of one kind the last *count* rows only, as columns that are made of these alone."""
+        """Keep only the last *count* rows of one kind, in columns built from these rows alone."""
         if kind not in self.tables or count >= self.tables[kind][0].rows:
             return
         _, offset, _ = self.tables.pop(kind)
@@ -82,7 +82,7 @@ class ShardRows:
         return self.number[np.searchsorted(self._offset, offset)]
 
     def position(self, done: frozenset[int]) -> str:
-        """Where the next scan of the file goes on, when this one gave only the kinds that are *done*."""
+        """Where the next scan of the file continues, when this one returned only the kinds in *done*."""
         if not done:
             return self._end
         end = Place.parse(self._end)
@@ -90,12 +90,12 @@ class ShardRows:
 
 
 def latest_times(time: Floats, shift: float) -> Floats:
-    """Of each frame the latest time until it, moved by *shift*."""
+    """For each frame the latest time up to it, shifted by *shift*."""
     return np.maximum.accumulate(np.where(np.isnan(time), -np.inf, time + shift))
 
 
 def _as_logged(limit: float | None, shift: float) -> float | None:
-    """The least time that is *limit* or more once it is moved by *shift*, exactly: sums are rounded."""
+    """The smallest time that, shifted by *shift*, is at least *limit*, exactly, although float sums are rounded."""
     if limit is None or not math.isfinite(limit) or not math.isfinite(shift):
         return limit
     around = 4 * math.ulp(max(abs(limit), abs(shift)))
@@ -106,7 +106,7 @@ def _as_logged(limit: float | None, shift: float) -> float | None:
 
 
 def keep_last(looks: Sequence[ShardRows], last: int) -> None:
-    """Keep the last rows of each kind, of all files together."""
+    """Keep the last rows of each kind, counted over all files."""
     for kind in {kind for look in looks for kind in look.tables}:
         numbers = [look.numbers(look.tables[kind][1]) if kind in look.tables else _NO_ROWS for look in looks]
         merged = np.sort(np.concatenate(numbers))
@@ -136,9 +136,10 @@ def merged(kind: Kind, looks: Sequence[ShardRows], scan: Scan) -> tuple[Table, I
 
 
 def _is_settled(column: npt.NDArray[Any], tables: Sequence[Table], name: str) -> bool:
-    """Whether *column*, made of those of *tables*, is what it would be if it had been made of the frames.
+    """Whether *column*, built from the columns of *tables*, is the same as if it had been built from the frames.
 
-    Floats may have been ints that stood beside floats: such are ints among objects, or beside ints above 2**63.
+    Floats may have been ints among floats; from the frames, these would stay ints if the column holds objects, or ints
+    above 2**63.
     """
     kinds = {table.column(name).values.dtype.kind for table in tables if name in table}
     if len(tables) == 1 or "f" not in kinds:
@@ -147,7 +148,7 @@ def _is_settled(column: npt.NDArray[Any], tables: Sequence[Table], name: str) ->
 
 
 def _from_frames(kind: Kind, looks: Sequence[ShardRows], scan: Scan) -> Table:
-    """The same table, made of the frames one by one."""
+    """The same table, built from the frames one by one."""
     rows: list[tuple[int, float, Mapping[Any, Any]]] = []
     for look in looks:
         table, offset, _ = look.tables[kind]
@@ -163,13 +164,13 @@ def _from_frames(kind: Kind, looks: Sequence[ShardRows], scan: Scan) -> Table:
 def _in_order_of_sight(
     table: Table, columns: Sequence[str] | None, which: Ints, places: Sequence[Mapping[str, int]]
 ) -> Table:
-    """The columns that some row has, as they come up in the rows; or those of *columns*, in that order.
+    """*table* with the columns that some row has, in the order of first occurrence, or in the order of *columns*.
 
     Args:
         table: the rows.
-        columns: those that are asked for.
-        which: of each row, the number of its file.
-        places: of each file, the order of its columns.
+        columns: the requested columns.
+        which: for each row, the number of its file.
+        places: for each file, the order of its columns.
 
     """
     if columns is not None:

@@ -1,4 +1,4 @@
-"""The header of a FLOG file to and from `trainlog.model.Header`."""
+"""Conversion of a FLOG file's header to and from `trainlog.model.Header`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from trainlog.model import End, Header, Variable
 
 __all__ = ["header_of", "pack_header", "parse_fixed_header"]
 
-# Declared columns travel in the metadata, under this key, as a list of objects with the fields of `Variable`.
+# The metadata hold declared columns under this key, as a list of objects with the fields of `Variable`.
 _VARIABLES = "variables"
 
-# What the recorder found out by itself, and how the run ended: {"run": {...}, "end": {...}}.
+# What the recorder collected by itself, and how the run ended: {"run": {...}, "end": {...}}.
 _OURS = "trainlog"
 
 
 def parse_fixed_header(head: bytes, path: Path) -> tuple[int, int]:
-    """The phase, and the offset of the first frame, from the first bytes of a file; for an empty one both are 0.
+    """The phase, and the offset of the first frame, from the first bytes of a file; for an empty file both are 0.
 
     Raises:
         CorruptLog: when the file begins with something else.
-        TruncatedLog: when it ends inside of them.
+        TruncatedLog: when it ends inside the fixed header.
         UnknownFormat: for a version of the format that this library does not know.
 
     """
@@ -37,12 +37,12 @@ def parse_fixed_header(head: bytes, path: Path) -> tuple[int, int]:
         raise TruncatedLog("the file ends inside its header", path=path, offset=0)
     magic, version, phase, size = HEADER.unpack(head)
     if magic != MAGIC:
-        raise CorruptLog(f"this is no FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=path)
+        raise CorruptLog(f"this is not a FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=path)
     if version not in VERSIONS:
         known = " and ".join(map(str, VERSIONS))
         raise UnknownFormat(f"this is FLOG version {version}; versions {known} are known", path=path)
     if size > MAX_PAYLOAD:
-        raise CorruptLog(f"its metadata claim {size:,} bytes; {MAX_PAYLOAD:,} is the most", path=path, offset=7)
+        raise CorruptLog(f"its metadata claim {size:,} bytes; the limit is {MAX_PAYLOAD:,}", path=path, offset=7)
     return phase, HEADER.size + size
 
 
@@ -50,13 +50,13 @@ def header_of(text: bytes, phase: int) -> Header:
     """The header with the metadata *text*.
 
     Raises:
-        ValueError: when they are no JSON object.
+        ValueError: when they are not a JSON object.
 
     """
     try:
         meta = json.loads(text) if text else {}
     except RecursionError as error:
-        raise ValueError("they are nested without end") from error
+        raise ValueError("they are nested too deeply") from error
     if not isinstance(meta, dict):
         raise ValueError(f"they are a {type(meta).__name__}")
     variables = _variables_of(meta.get(_VARIABLES))
@@ -70,7 +70,7 @@ def header_of(text: bytes, phase: int) -> Header:
 
 
 def _variables_of(entries: Any) -> tuple[Variable, ...]:
-    """The declared columns; none when another program meant something else by that key."""
+    """The declared columns; none when another program uses that key for something else."""
     names = {field.name for field in dataclasses.fields(Variable)}
     if not isinstance(entries, list):
         return ()
@@ -86,7 +86,7 @@ def pack_header(header: Header) -> bytes:
     """The bytes of *header*.
 
     Raises:
-        UnsupportedFrame: when the metadata cannot be stored as JSON, or the phase not in a byte.
+        UnsupportedFrame: when the metadata cannot be stored as JSON, or the phase does not fit in a byte.
 
     """
     meta = dict(header.meta)
@@ -100,7 +100,7 @@ def pack_header(header: Header) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedFrame(f"the metadata cannot be stored as JSON: {error}") from error
     if len(text) > MAX_PAYLOAD:
-        raise UnsupportedFrame(f"the metadata take {len(text):,} bytes; {MAX_PAYLOAD:,} is the most")
+        raise UnsupportedFrame(f"the metadata take {len(text):,} bytes; the limit is {MAX_PAYLOAD:,}")
     try:
         return HEADER.pack(MAGIC, VERSION, header.phase, len(text)) + text
     except struct.error as error:

@@ -6,8 +6,8 @@ import struct
 from typing import Final
 
 MAGIC: Final = b"FLOG"
-VERSION: Final = 2  # that is written
-VERSIONS: Final = (1, 2)  # that are read: 2 says that stats may have more keys, the bytes are the same
+VERSION: Final = 2  # the version that is written
+VERSIONS: Final = (1, 2)  # the versions that are read: in 2, stats may have more keys; the bytes are the same
 
 #                        offset  size
 HEADER: Final = struct.Struct(
@@ -29,5 +29,5 @@ FRAME: Final = struct.Struct(
 # which writers without msgpack stored instead.
 FIRST_BYTES: Final = frozenset([*range(0x80, 0x90), 0xDE, 0xDF, ord("{")])
 
-# The most that a payload, or the metadata, may have. A length above it is damage, or malice: it is never allocated.
+# The most bytes that a payload, or the metadata, may have. A larger length is damage or malice, and never allocated.
 MAX_PAYLOAD: Final = 1 << 28

@@ -1,8 +1,8 @@
-"""Frames of kind 82: what a run said of itself after its header was written. See docs/formats/flog.md.
+"""Frames of kind 82: what a run recorded about itself after its header was written. See docs/formats/flog.md.
 
-A *state* is a frame with the map ``{"trainlog": 1, "meta": {...}, "end": {...}}``: all metadata that came since the
-header, merged, and how the run ended. The last one in the file counts. A *pointer*, ``{"trainlog": 2, "state": u64}``,
-stands before a checksum and says where in the file the last state begins, so that a reader need not search for it.
+A *state* is a frame with the map ``{"trainlog": 1, "meta": {...}, "end": {...}}``: all metadata that came after the
+header, merged, and how the run ended. The last state in the file counts. A *pointer*, ``{"trainlog": 2, "state":
+u64}``, precedes a checksum and says where in the file the last state begins, so that a reader need not search for it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = [
 ]
 
 STATE: Final = int(RUN_STATE)
-MARK: Final = b"\xa8trainlog"  # behind the first byte of the payload of both
+MARK: Final = b"\xa8trainlog"  # after the first payload byte of both
 
 _POINTER: Final = struct.Struct(">18sQ")
 _POINTER_KEYS: Final = b"\x82" + MARK + b"\x02\xa5state\xcf"
 POINTER_SIZE: Final = FRAME.size + _POINTER.size
-_POINTER_HEAD: Final = FRAME.pack(0.0, STATE, _POINTER.size)[8:] + _POINTER_KEYS  # all but its time and its number
+_POINTER_HEAD: Final = FRAME.pack(0.0, STATE, _POINTER.size)[8:] + _POINTER_KEYS  # all but the time and the offset
 
 
 def is_about_run(kind: int, data: Mapping[Any, Any]) -> bool:
-    """Whether a frame is a state or a pointer, which are no frames of the run. Others may use kind 82, too."""
+    """Whether a frame is a state or a pointer, not a frame of the run. Other programs may also use kind 82."""
     return kind == STATE and data.get("trainlog") in (1, 2)
 
 
@@ -40,19 +40,19 @@ def is_state(kind: int, data: Mapping[Any, Any]) -> bool:
 
 
 def pack_pointer(time: bytes, state_at: int) -> bytes:
-    """The frame, with the *time* of the one before it, that says where the last state begins."""
+    """The pointer to the last state, as a frame with the *time* of the frame before it."""
     return time.ljust(8, b"\0") + _POINTER_HEAD + state_at.to_bytes(8, "big")
 
 
 def pointed_state(raw: bytes) -> int:
-    """Where the last state begins, by a pointer of these bytes; 0 when they are none."""
+    """Where the last state begins, according to the pointer *raw*; 0 when *raw* is not a pointer."""
     if len(raw) != POINTER_SIZE or raw[8:-8] != _POINTER_HEAD:
         return 0
     return int.from_bytes(raw[-8:], "big")
 
 
 def merged(header: Header, state: Mapping[Any, Any]) -> Header:
-    """*header* with what *state* says; what in it is not as it must be is left out."""
+    """*header* updated by *state*; invalid values in the state are ignored."""
     meta = {**header.meta, **_texts(state.get("meta"))}
     end = End.of(state["end"]) if "end" in state else header.end
     return replace(header, meta=meta, end=end)
