@@ -20,6 +20,7 @@ import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, Reader, Scan, TrainingRecorder
 from trainlog.cli import main
+from trainlog.codecs.flog.reader import FlogReader
 from trainlog.errors import InvalidPosition, LogExists, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.storage.source import Source
 from trainlog.table.builder import table_of
@@ -289,19 +290,17 @@ def test_several_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("last", [None, 3])
 def test_files_that_grow_while_they_are_scanned(run: Path, last: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainlog.codecs.flog.shards import rows
-
     log = trainlog.open(run)
     before = log.table("stats", last=last)
-    plain = rows.latest_times
+    plain = FlogReader._open
 
-    def latest_times(reader: Any, *args: Any, **options: Any) -> Any:
+    def opened(reader: FlogReader, *args: Any, **options: Any) -> Any:
         found = plain(reader, *args, **options)
-        with reader.path.open("ab") as file:  # its writer goes on
+        with reader.path.open("ab") as file:  # its writer continues
             file.write(Flog.frame(9.0, 2, {"n": 9}) * 4)
         return found
 
-    monkeypatch.setattr(rows, "latest_times", latest_times)
+    monkeypatch.setattr(FlogReader, "_open", opened)
     assert_same_table(log.table("stats", last=last), before)
     (batch,) = log.scan(Scan(kinds="stats"))
     assert batch.table.rows == 9 + 3 * 4

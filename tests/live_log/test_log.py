@@ -178,7 +178,7 @@ def test_a_cursor_is_text_and_back() -> None:
     assert Cursor.parse(str(cursor)) == cursor
     assert not set(str(cursor)) & set(",: \n")
     for wrong in ("", "0123abcd", "0123abcd.1", "0123abcg.1.", "0123abcd.-1.", "0123abcd.1.==", "0123abcd.1.__"):
-        with pytest.raises(ValueError, match="no cursor of this server"):
+        with pytest.raises(ValueError, match="not a cursor of this server"):
             Cursor.parse(wrong)
     many = Cursor("0123abcd", (Mark(9, json.dumps([9, {f"{n}.flog": f"{n}-0123456789" for n in range(1000)}])), START))
     assert Cursor.parse(str(many)) == many, "of a run of many processes"
