@@ -19,6 +19,7 @@ different tasks must be comparable, for example normalised, before they are aver
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Final, Literal, NamedTuple
@@ -431,7 +432,7 @@ def student_quantile(df: npt.ArrayLike, share: float) -> Floats:
     """The *share* quantile of Student's t distribution with *df* degrees of freedom; NaN if *df* is not above 0.
 
     Source: the substitution ``t = sqrt(df) * tan(angle)`` makes the density a power of a cosine, which Gauss-Legendre
-    quadrature integrates; bisection finds the angle.
+    quadrature integrates; regula falsi finds the angle.
     """
     degrees = np.asarray(df, np.float64)
     found = np.array([_student_quantile(float(one), share) for one in degrees.reshape(-1)])
@@ -444,23 +445,36 @@ def _student_quantile(df: float, share: float) -> float:
         return math.nan
     upper = max(share, 1 - share)
     if df < _FEW:
-        angle = _bisected(lambda power: -_few_above(power, df), upper - 1, (math.pi / 2) ** df) ** (1 / df)
+        angle = _solved(lambda power: -_few_above(power, df), upper - 1, (math.pi / 2) ** df) ** (1 / df)
         quantile = math.sqrt(df) / math.tan(angle) if math.tan(angle) else math.inf
     else:
         df = min(df, _NORMAL)
         highest = math.pi / 2 if df < _MANY else math.atan(_FAR / math.sqrt(df))
-        quantile = math.sqrt(df) * math.tan(_bisected(lambda angle: 0.5 + _student_between(angle, df), upper, highest))
+        quantile = math.sqrt(df) * math.tan(_solved(lambda angle: 0.5 + _student_between(angle, df), upper, highest))
     return math.copysign(quantile, share - 0.5)
 
 
-def _bisected(rising: Callable[[float], float], wanted: float, high: float) -> float:
-    """Where a rising or falling function from 0 to *high* reaches the value *wanted*."""
-    low = 0.0
-    falls = rising(low) > rising(high)
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (rising(middle) < wanted) is not falls else (low, middle)
-    return low
+def _solved(function: Callable[[float], float], wanted: float, high: float) -> float:
+    """Where a monotonic function has the value *wanted*, between 0 and *high*.
+
+    Source: the "Illinois" variant of regula falsi; Dowell & Jarratt 1971, "A modified regula falsi method for computing
+    the root of an equation".
+    """
+    before, at = 0.0, high
+    error_before, error = function(before) - wanted, function(at) - wanted
+    for _ in range(200):
+        if error in (0, error_before):
+            break
+        step = error * (at - before) / (error - error_before)
+        if abs(step) <= sys.float_info.epsilon * abs(at):
+            break
+        found = function(at - step) - wanted
+        if (found < 0) is not (error < 0):
+            before, error_before = at, error
+        else:  # the same end twice: weigh the other one less, so that it moves as well
+            error_before /= 2
+        at, error = at - step, found
+    return at
 
 
 @cache
