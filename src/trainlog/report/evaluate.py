@@ -68,19 +68,19 @@ def _smooth(values: Floats, window: int) -> Floats:
 FUNCTIONS: Final[dict[str, tuple[Callable[..., float], str]]] = {
     "mean": (_nan_if_empty(np.mean), "the mean"),
     "median": (_nan_if_empty(np.median), "the median"),
-    "iqm": (_nan_if_empty(iqm), "the interquartile mean: of the middle half"),
+    "iqm": (_nan_if_empty(iqm), "the interquartile mean: the mean of the middle half"),
     "min": (_nan_if_empty(np.min), "the lowest value"),
     "max": (_nan_if_empty(np.max), "the highest value"),
     "sum": (lambda values: float(np.sum(values)), "the sum"),
     "std": (_nan_if_empty(np.std), "the standard deviation"),
     "count": (
         lambda values: float(np.count_nonzero(values) if values.dtype == np.bool_ else len(values)),
-        "how many values; of a comparison, how often it is true",
+        "the number of values; for a comparison, how often it is true",
     ),
     "first": (_nan_if_empty(lambda values: values[0]), "the first value"),
-    "last": (_nan_if_empty(lambda values: values[-1]), "the last value, as `[-1]`"),
-    "any": (_nan_if_nan(np.any), "1 when it is true at least once, else 0"),
-    "all": (_nan_if_nan(np.all), "1 when it is true always, else 0"),
+    "last": (_nan_if_empty(lambda values: values[-1]), "the last value, like `[-1]`"),
+    "any": (_nan_if_nan(np.any), "1 if `x` is true at least once, else 0"),
+    "all": (_nan_if_nan(np.all), "1 if `x` is always true, else 0"),
 }
 """Functions of one column, with the descriptions of docs/ci.md; further functions are ``abs``, ``quantile``, ``smooth``
 and ``events``."""
