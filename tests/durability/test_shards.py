@@ -250,6 +250,20 @@ def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert size <= read < 1.1 * size
 
 
+def test_orders_lead_to_the_frames_of_a_kind(tmp_path: Path) -> None:
+    """Checksums and late metadata, which are in the files as well, do not count."""
+    for rank in range(2):
+        with TrainingRecorder(tmp_path / "run.flog", shard=rank) as log:
+            for n in range(5):
+                log.record_stats_frame(n, {"n": n})
+                log.record_creature_frame(n, {"n": n})
+                log.update_metadata({"n": n})
+    read = trainlog.open(tmp_path / "run.flog")
+    for kind in ("stats", "creature"):
+        (batch,) = read.scan(Scan(kinds=kind))
+        assert list(read.take(batch.order.tolist())) == list(read.frames(kind))
+
+
 def test_checksums_as_rows(run: Path) -> None:
     """They are no frames of the run, and have places only where they alone are asked for."""
     with TrainingRecorder(run / "log_2.flog") as log:

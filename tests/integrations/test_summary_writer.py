@@ -95,7 +95,7 @@ def test_numbers_keep_their_precision_and_groups_are_one_frame(tmp_path: Path) -
 
 @pytest.mark.parametrize("value", [None, "high", [1, 2], np.ones(2), {}])
 def test_what_is_no_number_is_refused_as_a_scalar(tmp_path: Path, value: Any) -> None:
-    with SummaryWriter(tmp_path) as writer, pytest.raises(UnsupportedFrame, match="'loss' is one number"):
+    with SummaryWriter(tmp_path) as writer, pytest.raises(UnsupportedFrame, match="'loss' must be one number"):
         writer.add_scalar("loss", value, 1)
     assert not list(trainlog.open(tmp_path / "run.flog").frames())
 

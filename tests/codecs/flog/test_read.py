@@ -236,7 +236,7 @@ def test_another_version_is_refused(make: Make) -> None:
 def test_what_is_no_flog_file(make: Make, tmp_path: Path) -> None:
     with pytest.raises(UnknownFormat, match="no codec accepts this file"):
         trainlog.open(make(b"PNG nothing of that kind"))
-    with pytest.raises(CorruptLog, match="no FLOG file"):
+    with pytest.raises(CorruptLog, match="this is not a FLOG file"):
         trainlog.open(make(b"PNG nothing of that kind"), codec="flog")
     with pytest.raises(LogNotFound):
         trainlog.open(tmp_path / "nowhere.flog")
