@@ -425,7 +425,7 @@ def _hidden(block: Octets, offset: Ints, length: Ints, kind: Octets, only: int |
     """
     seals = None if only == SEAL else _seals(block, offset, length, kind)
     about: Mask = kind == STATE
-    if only is not None or not about.any():
+    if only == STATE or not about.any():
         return seals
     for row in np.flatnonzero(about).tolist():
         start, end = int(offset[row]) + _HEAD, int(offset[row] + length[row])
