@@ -26,6 +26,14 @@ from trainlog.mujoco.stored_model import stored_models
 pytestmark = pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
 
 
+PENDULUM = """
+<mujoco>
+  <worldbody><body><joint name="swing" axis="0 1 0"/><geom size=".1" pos=".2 0 0"/></body></worldbody>
+  <actuator><motor joint="swing"/></actuator>
+</mujoco>
+"""
+
+
 def changed(log: Path, target: Path, frame: int, change: Any) -> Path:
     """A copy of *log* in which *change* was done to the data of one state."""
     reader = trainlog.open(log)
@@ -168,6 +176,58 @@ def test_what_is_missing_is_a_gap_and_no_divergence(tmp_path: Path) -> None:
         writer.write_all(frame for frame in reader.frames() if frame.data not in (states[9].data, states[10].data))
     result = check(Replay(tmp_path / "holed.flog"))
     assert (result.states, result.simulated, result.gaps, result.divergences) == (29, 27, 1, [])
+
+
+def test_missing_states_are_a_gap_if_the_inputs_before_the_next_one_did_not_change(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    data = mujoco.MjData(model)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data, every=5)
+        recorder.reset()
+        for n in range(40):
+            data.ctrl[0] = n in (12, 13)
+            mujoco.mj_step(model, data)
+            recorder.step()
+    reader = trainlog.open(tmp_path / "run.flog")
+    with trainlog.create(tmp_path / "holed.flog", {}) as writer:
+        writer.write_all(frame for frame in reader.frames() if frame.data.get(STATE_STEP) not in (10, 15))
+    result = check(Replay(tmp_path / "holed.flog"))
+    assert (result.states, result.simulated, result.gaps, result.divergences) == (7, 5, 1, [])
+
+
+def test_steps_between_the_recorded_ones_may_take_different_times(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    data = mujoco.MjData(model)
+    angles, times = [0.0], [0.0]
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data, every=10)
+        recorder.reset()
+        for n in range(35):
+            data.ctrl[0] = np.sin(n)
+            mujoco.mj_step(model, data, nstep=1 + n % 4)
+            recorder.step()
+            angles.append(float(data.qpos[0]))
+            times.append(data.time)
+        recorder.close()
+    replay = Replay(tmp_path / "run.flog")
+    assert check(replay).simulated == 4
+    assert check(replay).divergences == []
+    assert [float(replay.at(step=n).qpos[0]) for n in range(36)] == angles
+    assert [float(replay.at_second(replay.episodes[0], one).qpos[0]) for one in times] == angles
+
+
+def test_many_steps_of_mujoco_between_two_states_are_simulated(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    model.opt.timestep = 1e-5
+    data = mujoco.MjData(model)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data, every=2)
+        recorder.reset()
+        for _ in range(2):
+            mujoco.mj_step(model, data, nstep=50_001)
+            recorder.step()
+    result = check(Replay(tmp_path / "run.flog"))
+    assert (result.simulated, result.divergences) == (1, [])
 
 
 def test_every_frame_before_a_kill_is_replayed(tmp_path: Path) -> None:

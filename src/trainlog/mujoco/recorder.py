@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trainlog.mujoco.state import CLOCK, CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
 from trainlog.mujoco.stored_model import store_model
@@ -59,6 +58,7 @@ class StateRecorder:
         self._step = self._total = 0
         self._counts = True
         self._time = np.inf  # time of the last state; infinite before the first one
+        self._recorded = 0.0  # time of the last recorded state
         self._model_id = store_model(log, model)
 
     def model_changed(self) -> None:
@@ -156,16 +156,24 @@ class StateRecorder:
                 state[key] = vector[place]
         state[CLOCK] = vector[0]
         if self._pending:
-            state[INPUTS] = self._inputs_between(vector.view(np.int64))
+            state[INPUTS] = self._inputs_between(vector)
+        self._recorded = vector[0]
         state[CRC] = zlib.crc32(raw)
         return state
 
-    def _inputs_between(self, now: npt.NDArray[np.int64]) -> dict[str, Floats]:
-        """The inputs of the steps since the last state, by part; without parts that are the same as *now*."""
+    def _inputs_between(self, vector: Floats) -> dict[str, Floats]:
+        """The inputs of the steps between the last state and *vector*, by part; without parts that do not change.
+
+        The clock is among them if the steps took different times, or if otherwise nothing shows how many there were.
+        """
         rows, self._pending = np.array(self._pending), []
-        bits = rows.view(np.int64)
-        return {
+        bits, now = rows.view(np.int64), vector.view(np.int64)
+        inputs = {
             part.key: np.ascontiguousarray(rows[:, part.place])  # contiguous arrays are stored far faster
             for part in self._layout.parts
             if part.is_input and (bits[:, part.place] != now[part.place]).any()
         }
+        seconds = np.diff(rows[:, 0], prepend=self._recorded, append=vector[0])
+        if not inputs or seconds.max() - seconds.min() > self._model.opt.timestep / 2:
+            inputs[CLOCK] = np.ascontiguousarray(rows[:, :1])
+        return inputs
