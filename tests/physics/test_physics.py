@@ -340,6 +340,45 @@ class TestTheModel:
         assert frame.data["names"]["mocap_pos"] == ["hand.x", "hand.y", "hand.z"]
 
 
+class TestArguments:
+    @pytest.fixture
+    def log(self, tmp_path: Path) -> Any:
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            yield log
+
+    def test_data_of_another_model_are_refused(self, log: Any) -> None:
+        model, other = MODELS["half_cheetah"](), mujoco.MjModel.from_xml_string(PENDULUM)
+        for data in (mujoco.MjData(other), mujoco.MjData(MODELS["ant"]())):
+            with pytest.raises(ValueError, match="data belongs to another model"):
+                StateRecorder(log, model, data)
+        StateRecorder(log, model, mujoco.MjData(MODELS["half_cheetah"]()))  # an equal one
+
+    @pytest.mark.parametrize("settings", [{"every": 0}, {"every": 1.5}, {"every": "3"}, {"env": -1}, {"env": [1]}])
+    def test_numbers_without_a_meaning(self, settings: dict[str, Any], log: Any) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        with pytest.raises((TypeError, ValueError), match=f"{next(iter(settings))} is "):
+            StateRecorder(log, model, mujoco.MjData(model), **settings)
+
+    def test_other_types(self, log: Any) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        with pytest.raises(TypeError, match="model is an MjModel, not str"):
+            StateRecorder(log, "ant.xml", mujoco.MjData(model))
+        with pytest.raises(TypeError, match="data is an MjData, not NoneType"):
+            StateRecorder(log, model, None)
+
+    def test_no_value_takes_the_place_of_the_state(self, log: Any) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        data = mujoco.MjData(model)
+        recorder = StateRecorder(log, model, data)
+        recorder.reset()
+        mujoco.mj_step(model, data)
+        with pytest.raises(ValueError, match="'pos', 'vel': the state has these keys"):
+            recorder.step({"pos": [0, 0, 0], "vel": 1.0, "reward": 1.0})
+        mujoco.mj_step(model, data)
+        recorder.step({"reward": 1.0})
+        assert check(Replay(log.path)).divergences == []
+
+
 class TestEnvironments:
     def test_each_has_its_own_states(self, tmp_path: Path) -> None:
         model = MODELS["half_cheetah"]()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trainlog.environments import whole_number
 from trainlog.mujoco.state import CLOCK, CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
 from trainlog.mujoco.stored_model import store_model
 from trainlog.recorder import TrainingRecorder
@@ -38,14 +39,21 @@ class StateRecorder:
 
         Raises:
             MissingExtra: when MuJoCo is not installed.
-            ValueError: when *every* is below 1.
+            ValueError: when *every* or *env* is too small, or *data* belongs to another model.
+            TypeError: when an argument has the wrong type.
             As `trainlog.TrainingRecorder.record`.
 
         """
-        if every < 1:
-            raise ValueError(f"every is a number of steps, 1 or more, not {every}")
+        mujoco = import_mujoco()
+        env = whole_number(env, 0, "env is the number of an environment, 0 or more")
+        every = whole_number(every, 1, "every is a number of steps, 1 or more")
+        for name, value, wanted in (("model", model, mujoco.MjModel), ("data", data, mujoco.MjData)):
+            if not isinstance(value, wanted):
+                raise TypeError(f"{name} is an {wanted.__name__}, not {type(value).__name__}")
         self._log, self._model, self._data, self._every, self._env = log, model, data, every, env
         self._layout = StateLayout(model)
+        if StateLayout(data.model).parts != self._layout.parts:  # reading its state would leave its memory
+            raise ValueError("data belongs to another model: its state has other sizes")
         parts = self._layout.parts
         self._always = [(part.key, part.place) for part in parts if not part.optional]
         self._unless_zero = [
@@ -53,7 +61,8 @@ class StateRecorder:
             for part in parts
             if part.optional
         ]
-        self._get_state = import_mujoco().mj_getState
+        self._get_state = mujoco.mj_getState
+        self._keys_of_state = {part.key for part in parts} | {"env", STATE_STEP, MODEL, INPUTS, CRC}
         self._pending: list[Floats] = []  # states since the last recorded one, with that of now
         self._step = self._total = 0
         self._counts = True
@@ -78,6 +87,7 @@ class StateRecorder:
         number of steps so far. When the clock of the simulation does not advance, a new episode begins.
 
         Raises:
+            ValueError: when *more* has a key of the state, such as ``pos``.
             As `trainlog.TrainingRecorder.record_creature_frame`.
 
         """
@@ -130,6 +140,9 @@ class StateRecorder:
         return self._keys(self._pending.pop())
 
     def _record(self, more: Mapping[str, Any] | None = None) -> None:
+        if more and not self._keys_of_state.isdisjoint(more):
+            taken = ", ".join(map(repr, sorted(self._keys_of_state.intersection(more))))
+            raise ValueError(f"{taken}: the state has these keys; record other values under other names")
         step = {"step": self._total} if self._counts else {}
         self._log.record_creature_frame(None, {**step, **self.state(), **(more or {})})
 
