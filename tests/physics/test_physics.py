@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import trainlog
 from mujoco_runs import MODELS, Run, mujoco, record_vector
+from trainlog import registry
 from trainlog.conventions import SIMULATED_MODEL
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, LogNotFound
 from trainlog.model import Frame, Kind
@@ -298,6 +300,33 @@ class TestTheModel:
         replay = Replay(tmp_path / "run.flog")
         assert [replay.model(one.first).body_mass[1] for one in replay.episodes[1:]] == [1.0, 2.0, 2.0]
         assert trainlog.open(tmp_path / "run.flog").summary().kinds[SIMULATED_MODEL].frames == 3
+        assert check(replay).divergences == []
+
+    def test_many_cost_neither_memory_nor_readings_of_the_log(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        data = mujoco.MjData(model)
+        readings: list[Path] = []
+        opened = registry.open
+        monkeypatch.setattr(registry, "open", lambda path: readings.append(path) or opened(path))
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            recorder = StateRecorder(log, model, data)
+            StateRecorder(log, model, data, env=1).reset()
+            for mass in range(1, 41):
+                model.body_mass[1] = mass
+                recorder.model_changed()
+                recorder.reset()
+                mujoco.mj_step(model, data)
+                recorder.step()
+        assert len(readings) == 1
+        monkeypatch.undo()
+        assert trainlog.open(tmp_path / "run.flog").summary().kinds[SIMULATED_MODEL].frames == 41
+        replay = Replay(tmp_path / "run.flog")
+        models = [weakref.ref(replay.model(frame)) for frame in range(0, replay.frames, 2)]
+        assert len(models) == 40
+        assert sum(model() is not None for model in models) < 20
+        assert replay.model(12).body_mass[1] == 7
         assert check(replay).divergences == []
 
     def test_a_large_one_is_several_frames(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from trainlog.table.table import Table
 __all__ = ["Episode", "Replay", "State", "load_model"]
 
 _BLOCK: Final = 256  # states that are read at once
+_MODELS: Final = 8  # models in memory; a run that changes its model in each episode has thousands
 _MOST_STEPS: Final = 100_000  # of the environment, between two states; more steps mean damage
 _MOST_SUBSTEPS: Final = 10_000_000  # of MuJoCo, likewise
 
@@ -82,7 +83,8 @@ class Replay:
         self._given = model
         self._stored: dict[str, StoredModel] = stored_models(self.reader)
         self.is_complete = bool(self._stored)
-        self._loaded: dict[str, tuple[Any, StateLayout]] = {}
+        self._loaded: dict[str, Any] = {}  # the models used last
+        self._layouts: dict[str, StateLayout] = {}
         self._blocks: dict[tuple[int, str, int], list[State]] = {}
         self._index = StateIndex(self.reader, is_complete=self.is_complete)
         self._index.refresh()
@@ -185,9 +187,9 @@ class Replay:
         return Frame(frame.time, frame.kind, next(named, frame.data))
 
     def _parse(self, frame: Frame) -> State:
-        model, layout = self._model(frame)
+        layout = self._layout(frame)
         if not self.is_complete:
-            return State(frame, self._pose(frame, model, layout), {})
+            return State(frame, self._pose(frame, self._model(frame), layout), {})
         where = f"{self.reader.path}: the state at {frame.time:.3f} s"
         data = {**frame.data, CLOCK: frame.data.get(CLOCK, 0.0)}
         inputs: Mapping[str, Any] = frame.data.get(INPUTS) or {}
@@ -226,18 +228,29 @@ class Replay:
             CorruptLog, CodecError: when it cannot be loaded.
 
         """
-        return self._model(self.state(frame).frame)[0]
+        return self._model(self.state(frame).frame)
 
-    def _model(self, frame: Frame) -> tuple[Any, StateLayout]:
-        id = str(frame.data.get(MODEL, "")) if self._given is None else ""
-        if id not in self._loaded:
-            if self._given is None and id not in self._stored:
+    def _model(self, frame: Frame) -> Any:
+        if self._given is not None:
+            return self._given
+        id = str(frame.data.get(MODEL, ""))
+        model = self._loaded.pop(id, None)
+        if model is None:
+            if id not in self._stored:
                 self._stored |= stored_models(self.reader)
                 if id not in self._stored:
                     raise CorruptLog(f"the model {id!r} is not in the log", path=self.reader.path)
-            model = self._stored[id].load(self.reader.path) if self._given is None else self._given
-            self._loaded[id] = model, StateLayout(model)
-        return self._loaded[id]
+            model = self._stored[id].load(self.reader.path)
+            while len(self._loaded) >= _MODELS:
+                self._loaded.pop(next(iter(self._loaded)))
+        self._loaded[id] = model
+        return model
+
+    def _layout(self, frame: Frame) -> StateLayout:
+        id = str(frame.data.get(MODEL, "")) if self._given is None else ""
+        if id not in self._layouts:
+            self._layouts[id] = StateLayout(self._model(frame))
+        return self._layouts[id]
 
     def names(self, frame: int = 0) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
         """By key of the state with that number: the names of its elements, and their units."""
@@ -245,7 +258,7 @@ class Replay:
         stored = self._stored.get(str(state.frame.data.get(MODEL)))
         if stored is not None and self._given is None:
             return stored.names, stored.units
-        named = element_names(self._model(state.frame)[0])
+        named = element_names(self._model(state.frame))
         return named["names"], named["units"]
 
     def at(self, frame: int | None = None, *, time: float | None = None, step: float | None = None) -> Any:
@@ -277,7 +290,7 @@ class Replay:
     def _simulated(self, frame: int, steps: int = 0) -> Any:
         mujoco = import_mujoco()
         state = self.state(frame)
-        model, layout = self._model(state.frame)
+        model, layout = self._model(state.frame), self._layout(state.frame)
         data = mujoco.MjData(model)
         mujoco.mj_setState(model, data, state.vector, layout.whole)
         if steps > 0:
@@ -327,7 +340,7 @@ class Replay:
         """Advance *data*, which has the state *frame*, by *steps* towards the next state; by default all of them."""
         mujoco = import_mujoco()
         target = self.state(frame + 1)
-        model, layout = self._model(target.frame)
+        model, layout = self._model(target.frame), self._layout(target.frame)
         between = self._steps_between(frame)
         clock, timestep = self._clock_between(frame), float(model.opt.timestep)
         seconds = np.diff(clock)
@@ -346,7 +359,7 @@ class Replay:
 
     def layout(self, frame: int) -> StateLayout:
         """The layout of the state with that number."""
-        return self._model(self.state(frame).frame)[1]
+        return self._layout(self.state(frame).frame)
 
     def element(self, frame: int, place: int) -> str:
         """The name of an element of the state: ``vel of bthigh``."""

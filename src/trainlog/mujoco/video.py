@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -146,22 +146,20 @@ def pictures(
 ) -> Iterator[Picture]:
     """Yield the pictures of a video: uint8, shape (height, width, 3); see `write_video`."""
     width, height = size
-    renderers: dict[int, tuple[Any, Any]] = {}
-    try:
+    drawn: Any = None  # the model of the renderer; only one has a renderer at a time, which holds an OpenGL context
+    with ExitStack() as stack:
         for episode in episodes:
             model = replay.model(episode.first)
-            if id(model) not in renderers:
-                renderers[id(model)] = _renderer(model, width, height), _camera(replay, episode.first, camera)
-            renderer, view = renderers[id(model)]
+            if model is not drawn:
+                stack.close()
+                renderer, view, drawn = _renderer(model, width, height), _camera(replay, episode.first, camera), model
+                stack.callback(renderer.close)
             lines = [(key, *replay.curve(key, episode)) for key in curves]
             for n in range(count_pictures([episode], fps, speed)):
                 second = n * speed / fps
                 renderer.update_scene(replay.at_second(episode, second), view)
                 picture: Picture = renderer.render()
                 yield np.hstack([picture, _chart(lines, second, height)]) if lines else picture
-    finally:
-        for renderer, _ in renderers.values():
-            renderer.close()
 
 
 def _renderer(model: Any, width: int, height: int) -> Any:
