@@ -36,6 +36,16 @@ PENDULUM = """
 """
 
 
+BOX = """
+<mujoco>
+  <worldbody>
+    <geom type="plane" size="5 5 .1"/>
+    <body pos="0 0 .1"><freejoint/><geom type="box" size=".1 .1 .1"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
 def changed(log: Path, target: Path, frame: int, change: Any) -> Path:
     """A copy of *log* in which *change* was done to the data of one state."""
     reader = trainlog.open(log)
@@ -367,6 +377,25 @@ class TestTheModel:
         assert frame.data["units"]["vel"] == ["m/s"] * 3 + ["rad/s"] * 3 + ["rad/s", "m/s"]
         assert frame.data["names"]["ctrl"] == ["slow", "sum", "muscle"]
         assert frame.data["names"]["mocap_pos"] == ["hand.x", "hand.y", "hand.z"]
+
+
+@pytest.mark.skipif(not hasattr(mujoco.mjtEnableBit, "mjENBL_SLEEP"), reason="this MuJoCo puts nothing to sleep")
+def test_of_a_model_that_sleeps_nothing_false_is_reported(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(BOX)
+    model.opt.enableflags |= int(mujoco.mjtEnableBit.mjENBL_SLEEP)
+    data = mujoco.MjData(model)
+    mujoco.mj_step(model, data, nstep=1000)
+    assert data.tree_asleep[0] >= 0
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data)
+        recorder.reset()
+        for _ in range(5):
+            mujoco.mj_step(model, data)
+            recorder.step()
+    with pytest.raises(CodecError, match="sleeping is not a part of the state"):
+        check(Replay(tmp_path / "run.flog"))
+    flipped = changed(tmp_path / "run.flog", tmp_path / "flipped.flog", 1, flip("pos", 0, 3))
+    assert check(Replay(flipped)).divergences[0].is_damage
 
 
 class TestArguments:
