@@ -154,7 +154,7 @@ class FlogReplay:
             env: only the states of this environment.
 
         Raises:
-            ValueError: when *fps* is not a positive number.
+            ValueError: when *fps* is not a positive number, or the *clock* of a frame is not a number.
             KeyError: when a creature frame lacks the key *clock*.
 
         """
@@ -171,6 +171,8 @@ class FlogReplay:
                     continue
                 frame = self._with_arrays({"timestamp": logged.time, **data})
                 time = clock or self._clock_of(frame, alone=data is logged.data)
+                if not isinstance(frame[time], int | float | np.number):
+                    raise ValueError(f"{self.path}: {time!r} is not a number, which the time of a state must be")
                 episode = self.conventions.find("episode", frame)
                 segment = time, None if episode is None else frame[episode]
                 motion = motions.get(key)
@@ -294,14 +296,14 @@ class FlogReplay:
         return f"FlogReplay({str(self.path)!r})"
 
 
-def check_fps(fps: float) -> None:
+def check_fps(fps: object) -> None:
     """Check a frame rate.
 
     Raises:
         ValueError: when *fps* is not a positive number.
 
     """
-    if not (fps > 0 and np.isfinite(fps)):
+    if not (isinstance(fps, int | float | np.number) and fps > 0 and np.isfinite(fps)):
         raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
 
 

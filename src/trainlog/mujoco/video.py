@@ -18,12 +18,14 @@ from trainlog.draw.raster import rasterize
 from trainlog.errors import CodecError, LogWriteError, MissingExtra
 from trainlog.mujoco.replay import Episode, Replay
 from trainlog.mujoco.state import Floats, import_mujoco
+from trainlog.replay import check_fps
 from trainlog.storage.location import local_path
 
 __all__ = ["choose_graphics", "pictures", "write_video"]
 
 Picture = npt.NDArray[np.uint8]
 
+_LARGEST: Final = 8192  # width or height of a picture, in pixels
 _MOST_PICTURES: Final = 10_000_000
 _GIF: tuple[str, ...] = (
     "-vf",
@@ -69,9 +71,16 @@ def write_video(
         MissingExtra: without imageio-ffmpeg.
         CodecError: when the model has no such camera, or this machine cannot draw.
         KeyError: when there is no such curve.
+        ValueError: when *fps* or *speed* is not a positive number, or *size* is not two even numbers.
         LogWriteError: when the file cannot be written.
 
     """
+    check_fps(fps)
+    if not (speed > 0 and np.isfinite(speed)):
+        raise ValueError(f"speed is a number of simulated seconds per second, above 0, not {speed!r}")
+    lengths: Sequence[int] = size
+    if len(lengths) != 2 or not all(0 < length <= _LARGEST and length % 2 == 0 for length in lengths):
+        raise ValueError(f"size is two even numbers of pixels, at most {_LARGEST:,}, not {size!r}")
     try:
         import imageio_ffmpeg
     except ImportError as error:
