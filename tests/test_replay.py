@@ -176,6 +176,8 @@ def test_stats_as_csv(tmp_path: Path) -> None:
     ]
     replay.export_stats_csv(tmp_path / "b.csv", ["reward"])
     assert (tmp_path / "b.csv").read_text().splitlines() == ["timestamp,reward", "0.1,0.1", "0.2,inf"]
+    with pytest.raises(TypeError, match=r"keys is a list of names, such as \['reward'\]"):
+        replay.export_stats_csv(tmp_path / "text.csv", keys="reward")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv", "run.flog"]
 
 

@@ -240,10 +240,13 @@ class FlogReplay:
             keys: only these columns, in this order, after ``timestamp``.
 
         Raises:
+            TypeError: when *keys* is one text, whose letters would be the columns.
             EmptyLog: when there are no stats frames.
             LogWriteError: when the file cannot be written.
 
         """
+        if isinstance(keys, str):
+            raise TypeError(f"keys is a list of names, such as [{keys!r}], not a text")
         if keys is None:
             batches = self.reader.scan(Scan(kinds=Kind.STATS))
             names = dict.fromkeys(name for batch in batches for name in batch.table)
