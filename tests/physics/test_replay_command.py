@@ -198,6 +198,13 @@ class TestVideo:
         assert done.returncode == 2
         assert "a video is .mp4, .webm, .mov, .mkv or .gif" in done.stderr
 
+    def test_an_ffmpeg_that_does_not_work(self, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/bin/false")
+        done = replay(log, "--video", tmp_path / "v.mp4", "--size", "160x120")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "ffmpeg does not work here" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
     @pytest.mark.parametrize(
         "settings", [{"fps": 0}, {"speed": -1}, {"size": (0, 0)}, {"size": "640x480"}, {"size": (1.5, 2)}]
     )

@@ -69,7 +69,7 @@ def write_video(
 
     Raises:
         MissingExtra: without imageio-ffmpeg.
-        CodecError: when the model has no such camera, or this machine cannot draw.
+        CodecError: when the model has no such camera, this machine cannot draw, or its ffmpeg does not work.
         KeyError: when there is no such curve.
         ValueError: when *fps* or *speed* is not a positive number, or *size* is not two even numbers.
         LogWriteError: when the file cannot be written.
@@ -101,7 +101,12 @@ def write_video(
         for picture in pictures(replay, episodes, fps=fps, speed=speed, size=size, camera=camera, curves=curves):
             if encoder is None:
                 encoder = imageio_ffmpeg.write_frames(str(partial), (picture.shape[1], picture.shape[0]), **options)
-                encoder.send(None)
+                try:
+                    encoder.send(None)
+                except (RuntimeError, IndexError) as error:  # there is none, or its list of encoders cannot be read
+                    raise CodecError(
+                        f"ffmpeg does not work here ({error}); IMAGEIO_FFMPEG_EXE names another"
+                    ) from error
             encoder.send(np.ascontiguousarray(picture))
             count += 1
             if progress is not None:
