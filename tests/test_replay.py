@@ -84,7 +84,7 @@ def test_physics_at_a_steady_rate(tmp_path: Path) -> None:
     assert [state["speed"] for state in states] == [0.5, 0.5, 0.5, 0.5, 1.5, 1.5, 2.5]
     assert states[-1]["qpos"].tolist() == [0.0, 0.0]
     assert states[0]["qpos"].dtype == np.float64
-    for fps in (0, -1, float("nan")):
+    for fps in (0, -1, float("nan"), "30", None):
         with pytest.raises(ValueError, match="above 0"):
             list(replay.iter_physics(fps))
 
@@ -105,6 +105,9 @@ def test_physics_by_a_simulated_clock(tmp_path: Path) -> None:
     ]
     with pytest.raises(KeyError, match="sim"):
         list(replay.iter_physics(2, clock="sim"))
+    for clock in ("skill", "qpos"):
+        with pytest.raises(ValueError, match=f"'{clock}' is not a number"):
+            list(replay.iter_physics(2, clock=clock))
 
 
 def test_physics_holds_where_states_do_not_fit(tmp_path: Path) -> None:
@@ -173,6 +176,8 @@ def test_stats_as_csv(tmp_path: Path) -> None:
     ]
     replay.export_stats_csv(tmp_path / "b.csv", ["reward"])
     assert (tmp_path / "b.csv").read_text().splitlines() == ["timestamp,reward", "0.1,0.1", "0.2,inf"]
+    with pytest.raises(TypeError, match=r"keys is a list of names, such as \['reward'\]"):
+        replay.export_stats_csv(tmp_path / "text.csv", keys="reward")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv", "run.flog"]
 
 

@@ -154,7 +154,7 @@ class FlogReplay:
             env: only the states of this environment.
 
         Raises:
-            ValueError: when *fps* is not a positive number.
+            ValueError: when *fps* is not a positive number, or the *clock* of a frame is not a number.
             KeyError: when a creature frame lacks the key *clock*.
 
         """
@@ -171,6 +171,8 @@ class FlogReplay:
                     continue
                 frame = self._with_arrays({"timestamp": logged.time, **data})
                 time = clock or self._clock_of(frame, alone=data is logged.data)
+                if not isinstance(frame[time], int | float | np.number):
+                    raise ValueError(f"{self.path}: {time!r} is not a number, which the time of a state must be")
                 episode = self.conventions.find("episode", frame)
                 segment = time, None if episode is None else frame[episode]
                 motion = motions.get(key)
@@ -238,10 +240,13 @@ class FlogReplay:
             keys: only these columns, in this order, after ``timestamp``.
 
         Raises:
+            TypeError: when *keys* is one text, whose letters would be the columns.
             EmptyLog: when there are no stats frames.
             LogWriteError: when the file cannot be written.
 
         """
+        if isinstance(keys, str):
+            raise TypeError(f"keys is a list of names, such as [{keys!r}], not a text")
         if keys is None:
             batches = self.reader.scan(Scan(kinds=Kind.STATS))
             names = dict.fromkeys(name for batch in batches for name in batch.table)
@@ -294,14 +299,14 @@ class FlogReplay:
         return f"FlogReplay({str(self.path)!r})"
 
 
-def check_fps(fps: float) -> None:
+def check_fps(fps: object) -> None:
     """Check a frame rate.
 
     Raises:
         ValueError: when *fps* is not a positive number.
 
     """
-    if not (fps > 0 and np.isfinite(fps)):
+    if not (isinstance(fps, int | float | np.number) and fps > 0 and np.isfinite(fps)):
         raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
 
 

@@ -42,6 +42,17 @@ def run(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_scan_of_one_kind_leads_to_its_frames_when_the_runs_have_ended(tmp_path: Path) -> None:
+    for rank in range(2):
+        with TrainingRecorder(tmp_path / "run.flog", shard=rank) as log:
+            log.event("start")
+            log.record_stats_frame(None, {"n": rank})
+    log = trainlog.open(tmp_path / "run.flog")
+    for kind in (Kind.EVENT, Kind.STATS):
+        (batch,) = log.scan(Scan(kinds=kind))
+        assert [frame.kind for frame in log.take(batch.order.tolist())] == [kind, kind]
+
+
 def test_one_log_in_the_order_of_times(run: Path) -> None:
     log = trainlog.open(run)
     assert log.header.meta == {"creature": "ant", "shards": 3}

@@ -68,6 +68,29 @@ def test_frames_of_a_vector_are_shown_by_environment(tmp_path: Path) -> None:
         page.close()
 
 
+def test_the_models_of_a_run_and_of_its_ghost_may_change(tmp_path: Path) -> None:
+    body = "<body><freejoint/><geom size='.1'/></body>"
+    for name, counts in (("run", (1, 3, 2)), ("ghost", (3, 1, 2))):
+        with trainlog.TrainingRecorder(tmp_path / f"{name}.flog") as log:
+            for count in counts:
+                model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{body * count}</worldbody></mujoco>")
+                recorder = StateRecorder(log, model, mujoco.MjData(model))
+                recorder.reset()
+    page = Page([Replay(tmp_path / "run.flog"), Replay(tmp_path / "ghost.flog")])
+    try:
+        for frame in (2, 1, 0, 1, 2):
+            page.show(frame)
+            assert page.episode.number == frame + 1
+    finally:
+        page.close()
+
+
+def test_a_port_that_there_is_not(replay: Replay) -> None:
+    for port in (-1, 70000):
+        with pytest.raises(ValueError, match="port is a number from 0 to 65535"):
+            Page([replay], port=port)
+
+
 def test_it_is_served_on_this_machine_only(page: Page, replay: Replay) -> None:
     port = int(page.url.rpartition(":")[2].strip("/"))
     assert page.url == f"http://127.0.0.1:{port}/"

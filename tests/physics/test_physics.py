@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import trainlog
 from mujoco_runs import MODELS, Run, mujoco, record_vector
+from trainlog import registry
 from trainlog.conventions import SIMULATED_MODEL
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, LogNotFound
 from trainlog.model import Frame, Kind
@@ -24,6 +26,24 @@ from trainlog.mujoco.state import CRC, INPUTS, STATE_STEP, StateLayout
 from trainlog.mujoco.stored_model import stored_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+
+
+PENDULUM = """
+<mujoco>
+  <worldbody><body><joint name="swing" axis="0 1 0"/><geom size=".1" pos=".2 0 0"/></body></worldbody>
+  <actuator><motor joint="swing"/></actuator>
+</mujoco>
+"""
+
+
+BOX = """
+<mujoco>
+  <worldbody>
+    <geom type="plane" size="5 5 .1"/>
+    <body pos="0 0 .1"><freejoint/><geom type="box" size=".1 .1 .1"/></body>
+  </worldbody>
+</mujoco>
+"""
 
 
 def changed(log: Path, target: Path, frame: int, change: Any) -> Path:
@@ -170,6 +190,58 @@ def test_what_is_missing_is_a_gap_and_no_divergence(tmp_path: Path) -> None:
     assert (result.states, result.simulated, result.gaps, result.divergences) == (29, 27, 1, [])
 
 
+def test_missing_states_are_a_gap_if_the_inputs_before_the_next_one_did_not_change(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    data = mujoco.MjData(model)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data, every=5)
+        recorder.reset()
+        for n in range(40):
+            data.ctrl[0] = n in (12, 13)
+            mujoco.mj_step(model, data)
+            recorder.step()
+    reader = trainlog.open(tmp_path / "run.flog")
+    with trainlog.create(tmp_path / "holed.flog", {}) as writer:
+        writer.write_all(frame for frame in reader.frames() if frame.data.get(STATE_STEP) not in (10, 15))
+    result = check(Replay(tmp_path / "holed.flog"))
+    assert (result.states, result.simulated, result.gaps, result.divergences) == (7, 5, 1, [])
+
+
+def test_steps_between_the_recorded_ones_may_take_different_times(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    data = mujoco.MjData(model)
+    angles, times = [0.0], [0.0]
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data, every=10)
+        recorder.reset()
+        for n in range(35):
+            data.ctrl[0] = np.sin(n)
+            mujoco.mj_step(model, data, nstep=1 + n % 4)
+            recorder.step()
+            angles.append(float(data.qpos[0]))
+            times.append(data.time)
+        recorder.close()
+    replay = Replay(tmp_path / "run.flog")
+    assert check(replay).simulated == 4
+    assert check(replay).divergences == []
+    assert [float(replay.at(step=n).qpos[0]) for n in range(36)] == angles
+    assert [float(replay.at_second(replay.episodes[0], one).qpos[0]) for one in times] == angles
+
+
+def test_many_steps_of_mujoco_between_two_states_are_simulated(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(PENDULUM)
+    model.opt.timestep = 1e-5
+    data = mujoco.MjData(model)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data, every=2)
+        recorder.reset()
+        for _ in range(2):
+            mujoco.mj_step(model, data, nstep=50_001)
+            recorder.step()
+    result = check(Replay(tmp_path / "run.flog"))
+    assert (result.simulated, result.divergences) == (1, [])
+
+
 def test_every_frame_before_a_kill_is_replayed(tmp_path: Path) -> None:
     code = """
 import os, signal, sys
@@ -240,6 +312,33 @@ class TestTheModel:
         assert trainlog.open(tmp_path / "run.flog").summary().kinds[SIMULATED_MODEL].frames == 3
         assert check(replay).divergences == []
 
+    def test_many_cost_neither_memory_nor_readings_of_the_log(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        data = mujoco.MjData(model)
+        readings: list[Path] = []
+        opened = registry.open
+        monkeypatch.setattr(registry, "open", lambda path: readings.append(path) or opened(path))
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            recorder = StateRecorder(log, model, data)
+            StateRecorder(log, model, data, env=1).reset()
+            for mass in range(1, 41):
+                model.body_mass[1] = mass
+                recorder.model_changed()
+                recorder.reset()
+                mujoco.mj_step(model, data)
+                recorder.step()
+        assert len(readings) == 1
+        monkeypatch.undo()
+        assert trainlog.open(tmp_path / "run.flog").summary().kinds[SIMULATED_MODEL].frames == 41
+        replay = Replay(tmp_path / "run.flog")
+        models = [weakref.ref(replay.model(frame)) for frame in range(0, replay.frames, 2)]
+        assert len(models) == 40
+        assert sum(model() is not None for model in models) < 20
+        assert replay.model(12).body_mass[1] == 7
+        assert check(replay).divergences == []
+
     def test_a_large_one_is_several_frames(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("trainlog.mujoco.stored_model._PART", 5_000)
         log = Run(MODELS["ant"]()).record(tmp_path / "run.flog", 3)
@@ -278,6 +377,64 @@ class TestTheModel:
         assert frame.data["units"]["vel"] == ["m/s"] * 3 + ["rad/s"] * 3 + ["rad/s", "m/s"]
         assert frame.data["names"]["ctrl"] == ["slow", "sum", "muscle"]
         assert frame.data["names"]["mocap_pos"] == ["hand.x", "hand.y", "hand.z"]
+
+
+@pytest.mark.skipif(not hasattr(mujoco.mjtEnableBit, "mjENBL_SLEEP"), reason="this MuJoCo puts nothing to sleep")
+def test_of_a_model_that_sleeps_nothing_false_is_reported(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(BOX)
+    model.opt.enableflags |= int(mujoco.mjtEnableBit.mjENBL_SLEEP)
+    data = mujoco.MjData(model)
+    mujoco.mj_step(model, data, nstep=1000)
+    assert data.tree_asleep[0] >= 0
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        recorder = StateRecorder(log, model, data)
+        recorder.reset()
+        for _ in range(5):
+            mujoco.mj_step(model, data)
+            recorder.step()
+    with pytest.raises(CodecError, match="sleeping is not a part of the state"):
+        check(Replay(tmp_path / "run.flog"))
+    flipped = changed(tmp_path / "run.flog", tmp_path / "flipped.flog", 1, flip("pos", 0, 3))
+    assert check(Replay(flipped)).divergences[0].is_damage
+
+
+class TestArguments:
+    @pytest.fixture
+    def log(self, tmp_path: Path) -> Any:
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            yield log
+
+    def test_data_of_another_model_are_refused(self, log: Any) -> None:
+        model, other = MODELS["half_cheetah"](), mujoco.MjModel.from_xml_string(PENDULUM)
+        for data in (mujoco.MjData(other), mujoco.MjData(MODELS["ant"]())):
+            with pytest.raises(ValueError, match="data belongs to another model"):
+                StateRecorder(log, model, data)
+        StateRecorder(log, model, mujoco.MjData(MODELS["half_cheetah"]()))  # an equal one
+
+    @pytest.mark.parametrize("settings", [{"every": 0}, {"every": 1.5}, {"every": "3"}, {"env": -1}, {"env": [1]}])
+    def test_numbers_without_a_meaning(self, settings: dict[str, Any], log: Any) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        with pytest.raises((TypeError, ValueError), match=f"{next(iter(settings))} is "):
+            StateRecorder(log, model, mujoco.MjData(model), **settings)
+
+    def test_other_types(self, log: Any) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        with pytest.raises(TypeError, match="model is an MjModel, not str"):
+            StateRecorder(log, "ant.xml", mujoco.MjData(model))
+        with pytest.raises(TypeError, match="data is an MjData, not NoneType"):
+            StateRecorder(log, model, None)
+
+    def test_no_value_takes_the_place_of_the_state(self, log: Any) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        data = mujoco.MjData(model)
+        recorder = StateRecorder(log, model, data)
+        recorder.reset()
+        mujoco.mj_step(model, data)
+        with pytest.raises(ValueError, match="'pos', 'vel': the state has these keys"):
+            recorder.step({"pos": [0, 0, 0], "vel": 1.0, "reward": 1.0})
+        mujoco.mj_step(model, data)
+        recorder.step({"reward": 1.0})
+        assert check(Replay(log.path)).divergences == []
 
 
 class TestEnvironments:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ import pytest
 import trainlog
 from mujoco_runs import MODELS, Run, mujoco, record_vector
 from trainlog.model import Frame
-from trainlog.mujoco import StateRecorder
+from trainlog.mujoco import Replay, StateRecorder
 from trainlog.mujoco.state import STATE_STEP
+from trainlog.mujoco.video import write_video
 
 
 def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -181,6 +183,8 @@ class TestVideo:
             (("--with", "nothing"), "no frame of the episode has the key 'nothing'"),
             (("--model", "none.xml"), "there is no such model"),
             (("--speed", 1e-9), "pictures; choose an episode, or a higher speed"),
+            (("--speed", "inf"), "--speed is a number of simulated seconds per second, above 0, not inf"),
+            (("--size", "641x480"), "--size is two even numbers of pixels, at most 8,192, not (641, 480)"),
         ],
     )
     def test_wrong_use_is_one_line(self, flags: tuple[object, ...], why: str, log: Path, tmp_path: Path) -> None:
@@ -193,3 +197,19 @@ class TestVideo:
         done = replay(log, "--video", tmp_path / "v.txt")
         assert done.returncode == 2
         assert "a video is .mp4, .webm, .mov, .mkv or .gif" in done.stderr
+
+    def test_an_ffmpeg_that_does_not_work(self, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/bin/false")
+        done = replay(log, "--video", tmp_path / "v.mp4", "--size", "160x120")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "ffmpeg does not work here" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "settings", [{"fps": 0}, {"speed": -1}, {"size": (0, 0)}, {"size": "640x480"}, {"size": (1.5, 2)}]
+    )
+    def test_numbers_without_a_meaning(self, settings: dict[str, Any], log: Path, tmp_path: Path) -> None:
+        one = Replay(log)
+        with pytest.raises(ValueError, match=f"{next(iter(settings))} is "):
+            write_video(one, tmp_path / "v.mp4", one.episodes, **settings)
+        assert list(tmp_path.iterdir()) == []

@@ -100,6 +100,10 @@ def _write_video(replay: Replay, path: Path, options: dict[str, Any]) -> None:
             count = write_video(replay, path, chosen, progress=update, **settings)
     except KeyError as error:
         raise click.UsageError(f"--with: {error.args[0]}") from error
+    except TrainlogError:
+        raise
+    except ValueError as error:  # an odd size, or a number that is not finite
+        raise click.UsageError(f"--{error.args[0]}") from error
     which = f"episode {chosen[0].number}" if len(chosen) == 1 else f"{len(chosen)} episodes"
     echo(f"{path}: {which} of {replay.reader.path}, {count:,} pictures, {count / options['fps']:.1f} s")
 

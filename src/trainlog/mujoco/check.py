@@ -88,7 +88,7 @@ def check(replay: Replay, env: str | None = None, progress: Callable[[int], obje
         progress: called with the number of states that are done.
 
     Raises:
-        CodecError: when the log holds no complete states.
+        CodecError: when the log holds no complete states, or something else than the state can be why one differs.
         CorruptLog: when a state does not fit its model.
 
     """
@@ -133,11 +133,25 @@ def _first_divergence(replay: Replay, result: Check, progress: Callable[[int], o
             mujoco.mj_getState(model, data, simulated, layout.whole)
             result.simulated += 1
             different = np.flatnonzero(simulated.view(np.int64) != state.vector.view(np.int64)).tolist()
+        if different and not is_damage and (hidden := _beside_the_state(model)):
+            raise CodecError(
+                f"the simulation differs at frame {frame:,}, but {hidden} is not a part of the state that MuJoCo "
+                "gives, so whether this run is the same cannot be known",
+                path=replay.reader.path,
+            )
         if different or is_damage:
             return _divergence(replay, frame, different, simulated, is_damage=is_damage)
         if progress is not None and frame % 64 == 0:
             progress(result.states)
     return None
+
+
+def _beside_the_state(model: Any) -> str:
+    """What the next step of *model* depends on besides ``mjSTATE_INTEGRATION``, if there is anything."""
+    bits = import_mujoco().mjtEnableBit  # older versions lack these
+    features = {"mjENBL_SLEEP": "sleeping", "mjENBL_IPC": "the contact state of flexes (ipc)"}
+    enabled = (name for bit, name in features.items() if model.opt.enableflags & int(getattr(bits, bit, 0)))
+    return " and ".join(enabled)
 
 
 def _divergence(

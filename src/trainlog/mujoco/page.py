@@ -50,6 +50,7 @@ class Page:
 
         Raises:
             MissingExtra: without mjviser.
+            ValueError: when *port* is not a number from 0 to 65535.
             CodecError: when nothing can be served at that port.
             TrainlogError: when the log cannot be read.
 
@@ -59,6 +60,8 @@ class Page:
             from mjviser import ViserMujocoScene
         except ImportError as error:
             raise MissingExtra(f'the page needs mjviser: pip install "trainlog[mujoco]" ({error})') from error
+        if not 0 <= port <= 65535:  # viser would wait for such a server forever
+            raise ValueError(f"port is a number from 0 to 65535, not {port!r}")
         self._replay, self._ghosts_of = replays[0], replays[1:]
         self._lock = threading.RLock()
         self._stopped = threading.Event()
@@ -251,7 +254,7 @@ class Page:
         if model is not self._scene_model:
             self._build_scene(model)
             for ghost in self._ghosts:
-                ghost.build()
+                ghost.forget()
         data = replay.at(self.frame)
         self._scene.update_from_mjdata(data)
         offset = np.array(self._scene.fixed_bodies_frame.position)  # the scene moves where the camera follows the robot
@@ -369,14 +372,20 @@ class _Ghost:
 
     def __init__(self, server: Any, replay: Replay, name: str, color: tuple[int, int, int]) -> None:
         self._server, self._replay, self._name, self._color = server, replay, name, color
-        self.build()
+        self.forget()
 
-    def build(self) -> None:
-        """Add the visible geometry of each moving body to the scene."""
+    def forget(self) -> None:
+        """Know that the scene holds nothing of it any more."""
+        self._model: Any = None  # whose bodies are in the scene
+        self._bodies: list[tuple[int, Any]] = []
+
+    def _build(self, model: Any) -> None:
+        """Add the visible geometry of each moving body of *model* to the scene, in place of what it holds."""
         from mjviser.conversions import is_fixed_body, merge_geoms
 
-        model = self._replay.model()
-        self._bodies: list[tuple[int, Any]] = []
+        for _, handle in self._bodies:
+            handle.remove()
+        self._model, self._bodies = model, []
         for body in range(model.nbody):
             geoms = [
                 geom
@@ -394,8 +403,11 @@ class _Ghost:
     def show(self, episode: int, second: float, offset: Any) -> None:
         """Show it *second* seconds after the beginning of its episode with that number, or of its last episode."""
         episodes = self._replay.episodes
-        data = self._replay.at_second(episodes[min(episode, len(episodes)) - 1], second)
+        shown = episodes[min(episode, len(episodes)) - 1]
+        model, data = self._replay.model(shown.first), self._replay.at_second(shown, second)
         with self._server.atomic():
+            if model is not self._model:
+                self._build(model)
             for body, handle in self._bodies:
                 handle.position = data.xpos[body] + offset
                 handle.wxyz = data.xquat[body]

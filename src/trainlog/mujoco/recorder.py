@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from trainlog.environments import whole_number
 from trainlog.mujoco.state import CLOCK, CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
 from trainlog.mujoco.stored_model import store_model
 from trainlog.recorder import TrainingRecorder
@@ -39,14 +39,21 @@ class StateRecorder:
 
         Raises:
             MissingExtra: when MuJoCo is not installed.
-            ValueError: when *every* is below 1.
+            ValueError: when *every* or *env* is too small, or *data* belongs to another model.
+            TypeError: when an argument has the wrong type.
             As `trainlog.TrainingRecorder.record`.
 
         """
-        if every < 1:
-            raise ValueError(f"every is a number of steps, 1 or more, not {every}")
+        mujoco = import_mujoco()
+        env = whole_number(env, 0, "env is the number of an environment, 0 or more")
+        every = whole_number(every, 1, "every is a number of steps, 1 or more")
+        for name, value, wanted in (("model", model, mujoco.MjModel), ("data", data, mujoco.MjData)):
+            if not isinstance(value, wanted):
+                raise TypeError(f"{name} is an {wanted.__name__}, not {type(value).__name__}")
         self._log, self._model, self._data, self._every, self._env = log, model, data, every, env
         self._layout = StateLayout(model)
+        if StateLayout(data.model).parts != self._layout.parts:  # reading its state would leave its memory
+            raise ValueError("data belongs to another model: its state has other sizes")
         parts = self._layout.parts
         self._always = [(part.key, part.place) for part in parts if not part.optional]
         self._unless_zero = [
@@ -54,11 +61,13 @@ class StateRecorder:
             for part in parts
             if part.optional
         ]
-        self._get_state = import_mujoco().mj_getState
+        self._get_state = mujoco.mj_getState
+        self._keys_of_state = {part.key for part in parts} | {"env", STATE_STEP, MODEL, INPUTS, CRC}
         self._pending: list[Floats] = []  # states since the last recorded one, with that of now
         self._step = self._total = 0
         self._counts = True
         self._time = np.inf  # time of the last state; infinite before the first one
+        self._recorded = 0.0  # time of the last recorded state
         self._model_id = store_model(log, model)
 
     def model_changed(self) -> None:
@@ -78,6 +87,7 @@ class StateRecorder:
         number of steps so far. When the clock of the simulation does not advance, a new episode begins.
 
         Raises:
+            ValueError: when *more* has a key of the state, such as ``pos``.
             As `trainlog.TrainingRecorder.record_creature_frame`.
 
         """
@@ -130,6 +140,9 @@ class StateRecorder:
         return self._keys(self._pending.pop())
 
     def _record(self, more: Mapping[str, Any] | None = None) -> None:
+        if more and not self._keys_of_state.isdisjoint(more):
+            taken = ", ".join(map(repr, sorted(self._keys_of_state.intersection(more))))
+            raise ValueError(f"{taken}: the state has these keys; record other values under other names")
         step = {"step": self._total} if self._counts else {}
         self._log.record_creature_frame(None, {**step, **self.state(), **(more or {})})
 
@@ -156,16 +169,25 @@ class StateRecorder:
                 state[key] = vector[place]
         state[CLOCK] = vector[0]
         if self._pending:
-            state[INPUTS] = self._inputs_between(vector.view(np.int64))
+            state[INPUTS] = self._inputs_between(vector)
+        self._recorded = vector[0]
         state[CRC] = zlib.crc32(raw)
         return state
 
-    def _inputs_between(self, now: npt.NDArray[np.int64]) -> dict[str, Floats]:
-        """The inputs of the steps since the last state, by part; without parts that are the same as *now*."""
+    def _inputs_between(self, vector: Floats) -> dict[str, Floats]:
+        """The inputs of the steps between the last state and *vector*, by part; without parts that do not change.
+
+        The clock is among them if the steps took different times, or if otherwise nothing shows how many there were.
+        """
         rows, self._pending = np.array(self._pending), []
-        bits = rows.view(np.int64)
-        return {
+        bits, now = rows.view(np.int64), vector.view(np.int64)
+        inputs = {
             part.key: np.ascontiguousarray(rows[:, part.place])  # contiguous arrays are stored far faster
             for part in self._layout.parts
             if part.is_input and (bits[:, part.place] != now[part.place]).any()
         }
+        clock = np.array([self._recorded, *rows[:, 0].tolist(), vector[0]])
+        seconds = clock[1:] - clock[:-1]  # np.diff takes several times as long
+        if not inputs or seconds.max() - seconds.min() > self._model.opt.timestep / 2:
+            inputs[CLOCK] = np.ascontiguousarray(rows[:, :1])
+        return inputs

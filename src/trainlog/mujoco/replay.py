@@ -28,7 +28,9 @@ from trainlog.table.table import Table
 __all__ = ["Episode", "Replay", "State", "load_model"]
 
 _BLOCK: Final = 256  # states that are read at once
-_MOST_STEPS: Final = 100_000  # between two states, of the environment or of MuJoCo; more steps mean damage
+_MODELS: Final = 8  # models in memory; a run that changes its model in each episode has thousands
+_MOST_STEPS: Final = 100_000  # of the environment, between two states; more steps mean damage
+_MOST_SUBSTEPS: Final = 10_000_000  # of MuJoCo, likewise
 
 Ints = npt.NDArray[np.int64]
 
@@ -81,7 +83,8 @@ class Replay:
         self._given = model
         self._stored: dict[str, StoredModel] = stored_models(self.reader)
         self.is_complete = bool(self._stored)
-        self._loaded: dict[str, tuple[Any, StateLayout]] = {}
+        self._loaded: dict[str, Any] = {}  # the models used last
+        self._layouts: dict[str, StateLayout] = {}
         self._blocks: dict[tuple[int, str, int], list[State]] = {}
         self._index = StateIndex(self.reader, is_complete=self.is_complete)
         self._index.refresh()
@@ -184,9 +187,9 @@ class Replay:
         return Frame(frame.time, frame.kind, next(named, frame.data))
 
     def _parse(self, frame: Frame) -> State:
-        model, layout = self._model(frame)
+        layout = self._layout(frame)
         if not self.is_complete:
-            return State(frame, self._pose(frame, model, layout), {})
+            return State(frame, self._pose(frame, self._model(frame), layout), {})
         where = f"{self.reader.path}: the state at {frame.time:.3f} s"
         data = {**frame.data, CLOCK: frame.data.get(CLOCK, 0.0)}
         inputs: Mapping[str, Any] = frame.data.get(INPUTS) or {}
@@ -225,18 +228,29 @@ class Replay:
             CorruptLog, CodecError: when it cannot be loaded.
 
         """
-        return self._model(self.state(frame).frame)[0]
+        return self._model(self.state(frame).frame)
 
-    def _model(self, frame: Frame) -> tuple[Any, StateLayout]:
-        id = str(frame.data.get(MODEL, "")) if self._given is None else ""
-        if id not in self._loaded:
-            if self._given is None and id not in self._stored:
+    def _model(self, frame: Frame) -> Any:
+        if self._given is not None:
+            return self._given
+        id = str(frame.data.get(MODEL, ""))
+        model = self._loaded.pop(id, None)
+        if model is None:
+            if id not in self._stored:
                 self._stored |= stored_models(self.reader)
                 if id not in self._stored:
                     raise CorruptLog(f"the model {id!r} is not in the log", path=self.reader.path)
-            model = self._stored[id].load(self.reader.path) if self._given is None else self._given
-            self._loaded[id] = model, StateLayout(model)
-        return self._loaded[id]
+            model = self._stored[id].load(self.reader.path)
+            while len(self._loaded) >= _MODELS:
+                self._loaded.pop(next(iter(self._loaded)))
+        self._loaded[id] = model
+        return model
+
+    def _layout(self, frame: Frame) -> StateLayout:
+        id = str(frame.data.get(MODEL, "")) if self._given is None else ""
+        if id not in self._layouts:
+            self._layouts[id] = StateLayout(self._model(frame))
+        return self._layouts[id]
 
     def names(self, frame: int = 0) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
         """By key of the state with that number: the names of its elements, and their units."""
@@ -244,7 +258,7 @@ class Replay:
         stored = self._stored.get(str(state.frame.data.get(MODEL)))
         if stored is not None and self._given is None:
             return stored.names, stored.units
-        named = element_names(self._model(state.frame)[0])
+        named = element_names(self._model(state.frame))
         return named["names"], named["units"]
 
     def at(self, frame: int | None = None, *, time: float | None = None, step: float | None = None) -> Any:
@@ -254,32 +268,33 @@ class Replay:
         from the state (positions of bodies, contacts, sensors) is computed as by ``mj_forward``.
         """
         if frame is not None:
-            return self._simulated(frame, 0.0)
+            return self._simulated(frame)
         found = self.frame_at(time=time, step=step)
-        return self._simulated(found, 0.0 if step is None else self._part(self.steps, found, step))
+        return self._simulated(found, 0 if step is None else self._steps_to(found, step))
 
     def at_second(self, episode: Episode, seconds: float) -> Any:
         """An ``MjData`` *seconds* of simulated time after the first state of *episode*; steps in between as in `at`."""
         clock = self.clock[episode.first : episode.stop]
         moment = clock[0] + seconds + 1e-9
         found = episode.first + max(int(np.searchsorted(clock, moment, "right")) - 1, 0)
-        return self._simulated(found, self._part(self.clock, found, moment))
+        if not self._continues(found):
+            return self._simulated(found)
+        return self._simulated(found, int(np.searchsorted(self._clock_between(found), moment, "right")) - 1)
 
-    def _part(self, values: Floats, frame: int, wanted: float) -> float:
-        """How far *wanted* is between a state and the next one of its episode, from 0 to 1."""
-        if not (self.is_complete and self._continues(frame)):
-            return 0.0
-        span = float(values[frame + 1] - values[frame])
-        return min(max((wanted - float(values[frame])) / span, 0.0), 1.0) if span > 0 else 0.0
+    def _steps_to(self, frame: int, wanted: float) -> int:
+        """How many steps of the environment there are from a state to the step *wanted*, before the next state."""
+        now, following = self.steps[frame : frame + 2].tolist() if self._continues(frame) else (0.0, 0.0)
+        part = min(max((wanted - now) / (following - now), 0.0), 1.0) if following > now else 0.0
+        return int(part * self._steps_between(frame) + 1e-6) if part else 0
 
-    def _simulated(self, frame: int, part: float) -> Any:
+    def _simulated(self, frame: int, steps: int = 0) -> Any:
         mujoco = import_mujoco()
         state = self.state(frame)
-        model, layout = self._model(state.frame)
+        model, layout = self._model(state.frame), self._layout(state.frame)
         data = mujoco.MjData(model)
         mujoco.mj_setState(model, data, state.vector, layout.whole)
-        if part:
-            self.simulate(data, frame, int(part * self._steps_between(frame) + 1e-6))
+        if steps > 0:
+            self.simulate(data, frame, steps)
         self.forward(model, data, layout)
         return data
 
@@ -300,7 +315,17 @@ class Replay:
         return following - now if isinstance(now, int) and isinstance(following, int) else 0
 
     def _continues(self, frame: int) -> bool:
-        return frame + 1 < self.frames and self._states.counter[frame + 1] != 0 and not self.has_gap(frame)
+        """Whether the next state can be simulated from this one."""
+        if not self.is_complete or frame + 1 >= self.frames:
+            return False
+        return bool(self._states.counter[frame + 1] != 0) and not self.has_gap(frame)
+
+    def _clock_between(self, frame: int) -> Floats:
+        """Simulated time at each step from a state to the next one: float64, shape (steps + 1,); s."""
+        now, target = self.state(frame).vector[0], self.state(frame + 1)
+        if CLOCK in target.inputs:
+            return np.concatenate(([now], target.inputs[CLOCK][:, 0], [target.vector[0]]))
+        return np.linspace(now, target.vector[0], self._steps_between(frame) + 1)
 
     def has_gap(self, frame: int) -> bool:
         """Whether states are missing between a state and the next one of its episode: the log is damaged there."""
@@ -315,13 +340,14 @@ class Replay:
         """Advance *data*, which has the state *frame*, by *steps* towards the next state; by default all of them."""
         mujoco = import_mujoco()
         target = self.state(frame + 1)
-        model, layout = self._model(target.frame)
+        model, layout = self._model(target.frame), self._layout(target.frame)
         between = self._steps_between(frame)
-        seconds = float(target.vector[0] - self.state(frame).vector[0])
-        timestep = float(model.opt.timestep)
-        substeps = seconds / timestep if timestep > 0 and 0 <= seconds < _MOST_STEPS * timestep else 0.0
+        clock, timestep = self._clock_between(frame), float(model.opt.timestep)
+        seconds = np.diff(clock)
+        ends = [0] * (between + 1)  # of a clock that no simulation has
+        if timestep > 0 and (seconds >= 0).all() and seconds.sum() < _MOST_SUBSTEPS * timestep:
+            ends = np.rint((clock - clock[0]) / timestep).astype(np.int64).tolist()
         vector = target.vector.copy()
-        ends = [round(n * substeps / between) for n in range(between + 1)]
         for n in range(between if steps is None else min(steps, between)):
             vector[:] = target.vector
             if n < between - 1:
@@ -333,7 +359,7 @@ class Replay:
 
     def layout(self, frame: int) -> StateLayout:
         """The layout of the state with that number."""
-        return self._model(self.state(frame).frame)[1]
+        return self._layout(self.state(frame).frame)
 
     def element(self, frame: int, place: int) -> str:
         """The name of an element of the state: ``vel of bthigh``."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -33,6 +34,8 @@ __all__ = ["Names", "StoredModel", "element_names_of", "store_model", "stored_mo
 _PART: Final = 1 << 27  # bytes per frame; FLOG allows twice as many
 _MOST: Final = 1 << 31  # largest size of a decompressed model, in bytes
 _DIGITS: Final = 16
+
+_KNOWN: Final = WeakKeyDictionary[TrainingRecorder, set[str]]()  # the models that each open log has
 
 Names = tuple[dict[str, list[str]], dict[str, list[str]]]  # and units, both by key of the state
 
@@ -135,8 +138,13 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
     mujoco.mj_saveModel(model, None, buffer)
     mjb = buffer.tobytes()
     hash = hashlib.sha256(mjb).hexdigest()
+    known = _KNOWN.setdefault(log, set())
+    if hash[:_DIGITS] in known:
+        return hash[:_DIGITS]
     with _alone(Path(log.path).parent):
-        if hash[:_DIGITS] in _already(log):
+        if not known:  # the log is read once, and not again for each change of the model
+            known.update(_already(log))
+        if hash[:_DIGITS] in known:
             return hash[:_DIGITS]
         packed = zlib.compress(mjb, 6)
         pieces = [packed[at : at + _PART] for at in range(0, len(packed), _PART)]
@@ -146,6 +154,7 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
                 frame |= element_names(model)
             log.record(None, SIMULATED_MODEL, frame)
         log.flush()
+        known.add(hash[:_DIGITS])
     return hash[:_DIGITS]
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +18,14 @@ from trainlog.draw.raster import rasterize
 from trainlog.errors import CodecError, LogWriteError, MissingExtra
 from trainlog.mujoco.replay import Episode, Replay
 from trainlog.mujoco.state import Floats, import_mujoco
+from trainlog.replay import check_fps
 from trainlog.storage.location import local_path
 
 __all__ = ["choose_graphics", "pictures", "write_video"]
 
 Picture = npt.NDArray[np.uint8]
 
+_LARGEST: Final = 8192  # width or height of a picture, in pixels
 _MOST_PICTURES: Final = 10_000_000
 _GIF: tuple[str, ...] = (
     "-vf",
@@ -67,11 +69,18 @@ def write_video(
 
     Raises:
         MissingExtra: without imageio-ffmpeg.
-        CodecError: when the model has no such camera, or this machine cannot draw.
+        CodecError: when the model has no such camera, this machine cannot draw, or its ffmpeg does not work.
         KeyError: when there is no such curve.
+        ValueError: when *fps* or *speed* is not a positive number, or *size* is not two even numbers.
         LogWriteError: when the file cannot be written.
 
     """
+    check_fps(fps)
+    if not (speed > 0 and np.isfinite(speed)):
+        raise ValueError(f"speed is a number of simulated seconds per second, above 0, not {speed!r}")
+    lengths: Sequence[int] = size
+    if len(lengths) != 2 or not all(0 < length <= _LARGEST and length % 2 == 0 for length in lengths):
+        raise ValueError(f"size is two even numbers of pixels, at most {_LARGEST:,}, not {size!r}")
     try:
         import imageio_ffmpeg
     except ImportError as error:
@@ -92,7 +101,12 @@ def write_video(
         for picture in pictures(replay, episodes, fps=fps, speed=speed, size=size, camera=camera, curves=curves):
             if encoder is None:
                 encoder = imageio_ffmpeg.write_frames(str(partial), (picture.shape[1], picture.shape[0]), **options)
-                encoder.send(None)
+                try:
+                    encoder.send(None)
+                except (RuntimeError, IndexError) as error:  # there is none, or its list of encoders cannot be read
+                    raise CodecError(
+                        f"ffmpeg does not work here ({error}); IMAGEIO_FFMPEG_EXE names another"
+                    ) from error
             encoder.send(np.ascontiguousarray(picture))
             count += 1
             if progress is not None:
@@ -146,22 +160,20 @@ def pictures(
 ) -> Iterator[Picture]:
     """Yield the pictures of a video: uint8, shape (height, width, 3); see `write_video`."""
     width, height = size
-    renderers: dict[int, tuple[Any, Any]] = {}
-    try:
+    drawn: Any = None  # the model of the renderer; only one has a renderer at a time, which holds an OpenGL context
+    with ExitStack() as stack:
         for episode in episodes:
             model = replay.model(episode.first)
-            if id(model) not in renderers:
-                renderers[id(model)] = _renderer(model, width, height), _camera(replay, episode.first, camera)
-            renderer, view = renderers[id(model)]
+            if model is not drawn:
+                stack.close()
+                renderer, view, drawn = _renderer(model, width, height), _camera(replay, episode.first, camera), model
+                stack.callback(renderer.close)
             lines = [(key, *replay.curve(key, episode)) for key in curves]
             for n in range(count_pictures([episode], fps, speed)):
                 second = n * speed / fps
                 renderer.update_scene(replay.at_second(episode, second), view)
                 picture: Picture = renderer.render()
                 yield np.hstack([picture, _chart(lines, second, height)]) if lines else picture
-    finally:
-        for renderer, _ in renderers.values():
-            renderer.close()
 
 
 def _renderer(model: Any, width: int, height: int) -> Any:
