@@ -202,6 +202,26 @@ def test_nothing_is_written_before_the_first_episode(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+class NeverReadAsAWhole(list[float]):
+    def __iter__(self) -> Any:
+        raise AssertionError("an episode must not read the whole history")
+
+
+def test_an_episode_costs_the_same_however_many_there_were(tmp_path: Path) -> None:
+    recorder = TrainingCurveRecorder(tmp_path, average_window=2, reward_history=NeverReadAsAWhole())
+    for episode in range(4):
+        recorder.log_episode(episode, float(episode))
+    assert recorder.average_history == [0.0, 0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize("window", [1, 2, 100])
+def test_the_average_of_rewards_whose_sum_is_too_large_for_a_float(tmp_path: Path, window: int) -> None:
+    recorder = TrainingCurveRecorder(tmp_path, average_window=window)
+    for episode in range(3):
+        recorder.log_episode(episode, 1.5e308)
+    assert recorder.average_history == pytest.approx([1.5e308] * 3)
+
+
 def test_checkpoints(tmp_path: Path) -> None:
     recorder = TrainingCurveRecorder(tmp_path, checkpoint_every=2)
     path = tmp_path / "training_reward_history_checkpoint.json"
