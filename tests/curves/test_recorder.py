@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import trainlog
@@ -205,6 +206,13 @@ def test_nothing_is_written_before_the_first_episode(tmp_path: Path) -> None:
 class NeverReadAsAWhole(list[float]):
     def __iter__(self) -> Any:
         raise AssertionError("an episode must not read the whole history")
+
+
+@pytest.mark.parametrize("episode", [2**53 + 1, np.int64(2**53 + 1), np.float32(3), "3"])
+def test_whole_numbers_are_episodes_also_if_no_float_is_equal(tmp_path: Path, episode: Any) -> None:
+    recorder = TrainingCurveRecorder(tmp_path)
+    recorder.log_episode(episode, 1.0)
+    assert recorder.episode_history == [int(episode)]
 
 
 def test_an_episode_costs_the_same_however_many_there_were(tmp_path: Path) -> None:
