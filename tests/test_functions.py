@@ -93,11 +93,11 @@ def test_cuts_of_a_function_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("functions", "why"),
     [
-        (b"x" * 100, "no function log"),
-        (by_hand.words(4321, 2, 1, size=3), "version 2 of function logs"),
-        (by_hand.functions() + b"x" * 168, "should be declared"),
-        (by_hand.functions() + by_hand.declaration(shape=(2**40, 2**40, 1)), "are the most"),
-        (by_hand.functions() + by_hand.declaration(shape=(-1, 1, 1)), "are the most"),
+        (b"x" * 100, "not a function log"),
+        (by_hand.words(4321, 2, 1, size=3), "function log of version 2"),
+        (by_hand.functions() + b"x" * 168, "expected the declaration"),
+        (by_hand.functions() + by_hand.declaration(shape=(2**40, 2**40, 1)), "the most possible"),
+        (by_hand.functions() + by_hand.declaration(shape=(-1, 1, 1)), "the most possible"),
     ],
 )
 def test_functions_that_cannot_be_read_leave_the_steps(tmp_path: Path, functions: bytes, why: str) -> None:
