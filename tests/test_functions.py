@@ -17,7 +17,7 @@ import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind
 from trainlog.errors import DamagedLogWarning, EmptyLog
-from trainlog.functions import LearnedFunction, draw_function, learned_functions
+from trainlog.functions import LearnedFunction, draw_function, function_axes, learned_functions
 
 RUBBISH = b"V(x,u)\0RV\0\0what the memory held"
 
@@ -34,6 +34,14 @@ def learned(folder: Path) -> Path:
     functions += by_hand.sample(values, number=2)
     text = by_hand.descriptor([("State", "x"), ("Action", "u")])
     return by_hand.log(folder, data, text, functions)
+
+
+@pytest.mark.parametrize(("name", "depth"), [("V(x,u,speed)", "speed"), ("deep", "z")])
+def test_the_caption_says_which_layer_is_drawn(name: str, depth: str) -> None:
+    zeros = np.zeros(1, np.int64)
+    axes = function_axes(name, ())
+    function = LearnedFunction(name, np.arange(12.0).reshape(1, 2, 2, 3), zeros, zeros, zeros + 1, axes)
+    assert function.figure().caption == f"sample 1 of 1, after 0 steps; {depth}: layer 1 of 2"
 
 
 @pytest.mark.parametrize("suffix", ["", ".bin", ".functions", "flog"])

@@ -60,7 +60,8 @@ class LearnedFunction:
     def figure(self, sample: int = -1) -> Figure:
         """The figure of one sample: a heat map, or a curve for a function of one variable.
 
-        All samples of a function have the same color scale.
+        All samples of a function have the same color scale. Of several layers the first is drawn, and the caption says
+        so.
         """
         from trainlog.draw import Chart, Heatmap, Line
 
@@ -72,7 +73,11 @@ class LearnedFunction:
         span = (low, high) if low < high else None
         number = range(self.samples)[sample]
         caption = f"sample {number + 1} of {self.samples}, after {int(self.experiment_step[number]) - 1:,} steps"
-        layer = self.values[number] if self.values.ndim == 3 else self.values[number, 0]
+        layer = self.values[number]
+        if layer.ndim == 3:
+            depth = self.axes[2].name if len(self.axes) == 3 else "z"
+            caption += f"; {depth}: layer 1 of {len(layer)}"
+            layer = layer[0]
         rows, columns = layer.shape
         x, y = (*self.axes, Variable("x"), Variable("y"))[:2] if len(self.axes) != 1 else (*self.axes, Variable("y"))
         if rows == 1:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import trainlog
@@ -200,6 +201,33 @@ def test_nothing_is_written_before_the_first_episode(tmp_path: Path) -> None:
     assert recorder.save() == []
     recorder.save_checkpoint()
     assert not (tmp_path / "out").exists()
+
+
+class NeverReadAsAWhole(list[float]):
+    def __iter__(self) -> Any:
+        raise AssertionError("an episode must not read the whole history")
+
+
+@pytest.mark.parametrize("episode", [2**53 + 1, np.int64(2**53 + 1), np.float32(3), "3"])
+def test_whole_numbers_are_episodes_also_if_no_float_is_equal(tmp_path: Path, episode: Any) -> None:
+    recorder = TrainingCurveRecorder(tmp_path)
+    recorder.log_episode(episode, 1.0)
+    assert recorder.episode_history == [int(episode)]
+
+
+def test_an_episode_costs_the_same_however_many_there_were(tmp_path: Path) -> None:
+    recorder = TrainingCurveRecorder(tmp_path, average_window=2, reward_history=NeverReadAsAWhole())
+    for episode in range(4):
+        recorder.log_episode(episode, float(episode))
+    assert recorder.average_history == [0.0, 0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize("window", [1, 2, 100])
+def test_the_average_of_rewards_whose_sum_is_too_large_for_a_float(tmp_path: Path, window: int) -> None:
+    recorder = TrainingCurveRecorder(tmp_path, average_window=window)
+    for episode in range(3):
+        recorder.log_episode(episode, 1.5e308)
+    assert recorder.average_history == pytest.approx([1.5e308] * 3)
 
 
 def test_checkpoints(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from PIL import Image
 
 from draw.figures import SVG, check_svg, samples
 from trainlog.draw import Band, Chart, Drawing, HLine, Line, gif, layout, png, svg
+from trainlog.draw.color import rgb
 from trainlog.draw.drawing import Box, Cells, Clip, Dots, Mark, Polygon, Polyline, Rect, Text
 from trainlog.draw.paths import dashed
 from trainlog.draw.text import text_width
+from trainlog.draw.theme import ThemeName
 
 GOLDENS = Path(__file__).parent / "golden"
 
@@ -227,6 +229,17 @@ def test_gif_colours_are_close_to_those_of_the_png() -> None:
         difference = np.abs(np.asarray(image.convert("RGB")).astype(int) - pixels(drawing))
         assert difference.mean() < 2
         assert np.quantile(difference, 0.99) < 30
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_gif_has_the_background_and_the_plain_colours_of_its_drawings(theme: ThemeName) -> None:
+    drawing = layout(samples()["chart"], 480, 300, theme)
+    shown = np.asarray(Image.open(io.BytesIO(gif([drawing]))).convert("RGB"))
+    expected = pixels(drawing)
+    for color in (drawing.background, "#0072b2" if theme == "light" else "#4ea6e6"):
+        plain = (expected == rgb(color)).all(axis=2)
+        assert plain.any()
+        assert (shown[plain] == rgb(color)).all()
 
 
 def test_gif_of_a_heat_map_keeps_its_colours() -> None:

@@ -9,7 +9,7 @@ from lxml import etree
 
 from trainlog.draw import fonts
 from trainlog.draw.fonts import _has, arimo, font_runs, load_font
-from trainlog.draw.text import clean, shorten, text_width, wrap
+from trainlog.draw.text import clean, shorten, text_width, visual_order, wrap
 
 FONT = load_font(arimo(), 1000.0)
 TEXT = st.text(st.characters(codec=None), max_size=60)
@@ -47,6 +47,32 @@ def test_letters_are_as_wide_as_in_the_font(text: str) -> None:
 @pytest.mark.parametrize("text", ["Größenmaßstäbe", "Ωμέγα ανταμοιβή", "Награда", "α → ∞, x² ≤ ½ ± 3 µm − √2"])
 def test_text_is_in_the_font_as_written(text: str) -> None:
     assert list(font_runs(text)) == [(arimo(), text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("שלום", "םולש"),
+        ("reward שלום עולם", "reward םלוע םולש"),
+        ("שלום עולם 123 abc (x)", "123 םלוע םולש abc (x)"),
+        ("שלום 1.5% (רע)", "(ער) 1.5% םולש"),
+        ("שלום (a)", "םולש (a)"),
+        ("(שלום)", "(םולש)"),
+        ("שָׁלוֹם", "םוֹלשָׁ"),
+        ("α 1.5 Größe", "α 1.5 Größe"),
+        ("שלום: 3", "3 :םולש"),
+        ("5 שלום", "5 םולש"),
+    ],
+)
+def test_words_of_right_to_left_scripts_are_drawn_from_right_to_left(text: str, shown: str) -> None:
+    assert visual_order(text) == shown
+    assert "".join(run for _, run in font_runs(text)) == shown
+
+
+@given(TEXT)
+def test_a_text_keeps_its_letters_in_visual_order(text: str) -> None:
+    mirrored = str.maketrans("()[]{}<>«»", "x" * 10)
+    assert sorted(visual_order(text).translate(mirrored)) == sorted(text.translate(mirrored))
 
 
 def test_other_letters_are_drawn_in_the_fonts_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,16 @@ from PIL import Image
 import trainlog
 from made_logs import training, write_log
 from trainlog import Frame, Kind
-from trainlog.draw import Grid, fonts
+from trainlog.draw import Chart, Grid, Line, fonts
 from trainlog.errors import ClosedLog, CodecError, LogExists, LogWriteError, PlotError, TrainlogWarning
 from trainlog.plot import Picture, Run, Style, paged, pictures, runs_of, save_picture, save_pictures
+
+
+def test_a_sheet_of_the_smallest_figures(tmp_path: Path) -> None:
+    charts = [Chart(title=name, marks=[Line(range(9), range(9))]) for name in "ab"]
+    sheet = Picture("sheet", "sheet", Grid(charts, columns=2), columns=2, rows=1)
+    (path,) = save_picture(sheet, tmp_path, formats=["svg"], width=120, height=80)
+    assert path.stat().st_size
 
 
 def test_convert_to_a_sheet(tmp_path: Path) -> None:

@@ -51,6 +51,24 @@ def test_normalised_metrics_go_from_0_to_1_and_the_caption_says_of_what(tmp_path
     assert not [mark for mark in chart.marks if isinstance(mark, HLine)], "a line at a value stands nowhere"
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_caption_says_which_metric_is_smoothed(tmp_path: Path, count: int) -> None:
+    noise = np.random.default_rng(0).normal(size=150)
+    for number in range(count):
+        with trainlog.create(tmp_path / f"{number}.flog", {}) as log:
+            for n in range(150):
+                data = {"step": n, "noisy": float(noise[n]) + number, "even": n / 10}
+                log.write(trainlog.Frame(n, trainlog.Kind.STATS, data))
+    made = runs_of([trainlog.open(tmp_path / f"{number}.flog") for number in range(count)])
+    chart = chart_of(made, y=("noisy", "even"), together="values")
+    labels = [mark.label for mark in chart.marks if isinstance(mark, Line) and mark.label]
+    assert len(set(labels)) == len(labels) == 2 * count, "each curve is named once"
+    assert "noisy: centred mean of 5; thin: every value" in chart.caption
+    assert "even: centred" not in chart.caption
+    grouped = chart_of(made, y=("noisy", "even"), together="values", center="mean", band="minmax")
+    assert ("noisy: each run smoothed, centred mean of 5" in grouped.caption) == (count == 2)
+
+
 def test_words_are_a_strip_for_each_log(tmp_path: Path) -> None:
     chart = chart_of(runs(tmp_path), y=("mode",))
     strips = [mark for mark in chart.marks if isinstance(mark, StateTimeline)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -58,6 +59,10 @@ def to_whole(name: str, value: Any) -> int:
         UnsupportedFrame: when it is not an integer; the message calls the value *name*.
 
     """
+    try:
+        return operator.index(value)  # exact, also where no float is
+    except TypeError:
+        pass
     try:
         number = int(value)
         if number == float(value):

@@ -162,8 +162,9 @@ class TrainingCurveRecorder:
         options = known.options if options is None else to_float("options", options)
         reward = to_float("reward", reward)
         if avg_reward is None:
-            recent = list(filter(math.isfinite, [*self.reward_history, reward][-self.average_window :]))
-            avg_reward = math.fsum(recent) / len(recent) if recent else math.nan
+            # Only the window is copied: a copy of the whole history would make a long training quadratic.
+            first = max(len(self.reward_history) + 1 - self.average_window, 0)
+            avg_reward = _mean(list(filter(math.isfinite, [*self.reward_history[first:], reward])))
         number = to_whole("episode", episode)
         results = _Episode(number, reward, to_float("avg_reward", avg_reward), epsilon, options, numbers)
         self._write_to_log(results)
@@ -404,6 +405,16 @@ def _is_own(data: Mapping[str, Any]) -> bool:
         and all(isinstance(data.get(key), int | float) for key in numbers)
         and all(isinstance(data.get(key, 0.0), int | float) for key in ("epsilon", "options"))
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of finite values; NaN for none."""
+    if not values:
+        return math.nan
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:  # only the sum is too large for a float, not the mean
+        return math.fsum(value / len(values) for value in values)
 
 
 def _moving_average(values: Sequence[float] | np.ndarray[Any, Any], window: int) -> np.ndarray[Any, Any]:

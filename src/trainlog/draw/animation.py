@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,7 @@ def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes
 
     def images() -> Iterator[Image.Image]:
         for frame in frames:
-            levels = rasterize(frame, scale) >> 3
-            codes = (levels[..., 0].astype(np.uint16) << 10) | (levels[..., 1].astype(np.uint16) << 5) | levels[..., 2]
-            image = Image.fromarray(nearest[codes])
+            image = Image.fromarray(nearest[_codes(rasterize(frame, scale))])
             image.putpalette(palette.tobytes())
             yield image
 
@@ -98,6 +96,12 @@ def _palette(frames: Sequence[Drawing]) -> NDArray[np.uint8]:
     return table
 
 
+def _codes(pixels: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
+    """Colours (..., 3) with 5 bits for each channel, as one number."""
+    levels = (pixels >> 3).astype(np.uint16)
+    return (levels[..., 0] << 10) | (levels[..., 1] << 5) | levels[..., 2]
+
+
 def _nearest_colors(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """For every colour of 5 bits per channel, the index of the nearest colour of the palette (256, 3)."""
     level = (np.arange(_LEVELS) * 255 + _LEVELS // 2) // (_LEVELS - 1)
@@ -107,4 +111,6 @@ def _nearest_colors(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # |c - p|² without |c|², which is constant over the palette.
     distance = (known**2).sum(axis=1) - 2 * (colors @ known.T)
     nearest: NDArray[np.uint8] = distance.argmin(axis=1).astype(np.uint8)
+    # A colour of the palette stays what it is: the middle of its cell can be nearer to another one. The first wins.
+    nearest[_codes(palette[::-1])] = np.arange(len(palette) - 1, -1, -1)
     return nearest

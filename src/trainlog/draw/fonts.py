@@ -16,6 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from trainlog.draw.text import visual_order
+
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
@@ -130,10 +132,11 @@ def missing_kinds(text: str) -> Iterator[tuple[str, str]]:
 
 
 def font_runs(text: str) -> Iterator[tuple[Path, str]]:
-    """The parts of a text with the font that draws each; letters that no font has are boxes."""
+    """The parts of a text from left to right with the font that draws each; letters that no font has are boxes."""
     if text.isascii():
         yield arimo(), text
         return
+    text = visual_order(text)
     fonts: list[Path] = []
     for letter in text:
         fonts.append(fonts[-1] if letter in _JOINED and fonts else _font_of(letter) or arimo())

@@ -11,7 +11,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["CAP_HEIGHT", "clean", "shorten", "text_width", "wrap"]
+__all__ = ["CAP_HEIGHT", "clean", "shorten", "text_width", "visual_order", "wrap"]
 
 _ELLIPSIS: Final = "…"
 CAP_HEIGHT: Final = 0.7
@@ -33,6 +33,10 @@ _FORBIDDEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _SPACES: Final = re.compile(r"\s+")
+
+# The classes of the Unicode bidirectional algorithm (UAX 9) that order words of both directions in one line.
+_DIRECTIONS: Final = {"L": "L", "R": "R", "AL": "R", "EN": "1", "AN": "A", "ES": ".", "CS": ".", "ET": "%"}
+_MIRRORED: Final = str.maketrans("()[]{}<>«»", ")(][}{><»«")
 
 
 def clean(text: object) -> str:
@@ -73,6 +77,57 @@ def shorten(text: str, size: float, width: float) -> str:
         if remaining < 0:
             return text[:count].rstrip() + _ELLIPSIS
     return text
+
+
+def visual_order(text: str) -> str:
+    """The letters from left to right, as a viewer of an SVG orders them, for back ends that draw letter after letter.
+
+    Words of right-to-left scripts are reversed, and the numbers in them are not. This is UAX 9 for one line whose own
+    direction is left to right, without explicit marks. Letters are not joined.
+    """
+    if text.isascii():
+        return text
+    clusters: list[str] = []
+    for letter in text:
+        if clusters and unicodedata.combining(letter):
+            clusters[-1] += letter  # an accent stays after its letter
+        else:
+            clusters.append(letter)
+    codes = "".join(_DIRECTIONS.get(unicodedata.bidirectional(cluster[0]), " ") for cluster in clusters)
+    if "R" not in codes and "A" not in codes:
+        return text
+    codes = re.sub(r"(?<=1)\.(?=1)", "1", codes)
+    codes = re.sub(r"[1%]+", lambda found: "1" * len(found[0]) if "1" in found[0] else found[0], codes)
+    codes = re.sub(r"(?:^|L)[^R]*", lambda found: found[0].replace("1", "L"), codes)
+    codes = _with_brackets(clusters, codes)
+    codes = re.sub(r"(?<=[R1A])[ .%]+(?=[R1A])", lambda found: "R" * len(found[0]), codes)
+    parts: list[str] = []
+    for part in re.finditer(r"[R1A]+|[^R1A]+", codes):
+        shown = clusters[part.start() : part.end()]
+        if part[0][0] in "R1A":
+            numbers = re.finditer(r"[1A]+|R", part[0])
+            units = ["".join(shown[unit.start() : unit.end()]) for unit in numbers]
+            shown = [unit.translate(_MIRRORED) for unit in reversed(units)]
+        parts += shown
+    return "".join(parts)
+
+
+def _with_brackets(clusters: list[str], codes: str) -> str:
+    """The codes with each bracket in the direction of its pair (rule N0)."""
+    resolved = list(codes)
+    opened: list[tuple[int, str, str, int, int]] = []
+    before, lefts, rights = "L", 0, 0
+    for place, (cluster, code) in enumerate(zip(clusters, codes, strict=True)):
+        if code in "LR1A":
+            before, lefts, rights = code, lefts + (code == "L"), rights + (code != "L")
+        elif cluster in ("(", "[", "{"):
+            opened.append((place, cluster.translate(_MIRRORED), before, lefts, rights))
+        elif opened and cluster == opened[-1][1]:
+            first, _, earlier, lefts_before, rights_before = opened.pop()
+            if lefts > lefts_before or rights > rights_before:
+                is_reversed = lefts == lefts_before and earlier != "L"
+                resolved[first] = resolved[place] = "R" if is_reversed else "L"
+    return "".join(resolved)
 
 
 def wrap(text: str, size: float, width: float, limit: int) -> list[str]:

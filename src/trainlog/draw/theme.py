@@ -88,7 +88,7 @@ DARK: Final = Theme(
     grid="#2a3038",
     axis="#6b7682",
     missing="#3d4650",
-    palette=("#4ea6e6", "#ff8a4c", "#2fc79a", "#e893c4", "#f0b73a", "#9fd6ff", "#b795e0", "#b4bcc5"),
+    palette=("#4ea6e6", "#ff8a4c", "#2fc79a", "#e893c4", "#f0b73a", "#9fd6ff", "#9966dd", "#7f8790"),
     events=("#a3adb8", "#e0559f", "#9dc44d", "#c98a5c", "#7d9be0", "#45b7c4"),
 )
 _BY_NAME: Final = {"light": LIGHT, "dark": DARK}

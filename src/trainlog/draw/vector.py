@@ -106,9 +106,10 @@ def _outlined(mark: Text) -> Iterable[str]:
             place_text = f'x="{_number(place * size)}" font-size="{_number(mark.size)}"'
             yield f'<text {start}" {place_text}>{escape(run)}</text>'
         elif data:
+            read = mark.text if len(runs) == 1 else run  # a run is in the order of its shapes, not of reading
             yield (
                 f'<path {start} scale({size:.5g} {-size:.5g}) translate({_number(place)} 0)" fill="{mark.color}" '
-                f'd="{data}" aria-label="{escape(run, quote=True)}"/>'
+                f'd="{data}" aria-label="{escape(read, quote=True)}"/>'
             )
         place += width
 

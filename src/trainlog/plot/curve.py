@@ -90,6 +90,7 @@ class MetricChart:
         if options.until == "common":
             curves = self._cut(curves)
         self._several = len(curves) > 1
+        self._is_shared = self._several or bool(name)  # with the curves of other groups, or of other metrics
         self._many = len(curves) > _MAX_RAW
         self._counts: dict[str, int] = {}
         self._thin: list[_Points] = []
@@ -231,7 +232,7 @@ class MetricChart:
                 name = "lowest to highest value" if band == "minmax" else "± standard deviation"
                 self._marks.append(Band(x, low, high, f"{name} of {smooth.window:,}" if not self.blocks else "", color))
             elif not self._many:
-                text = "" if self._several else _y_label(self.metric)
+                text = "" if self._is_shared else _y_label(self.metric)
                 for piece in self._segments(x):
                     self._marks.append(Line(x[piece], y[piece], text, raw, width=1.0, dash=dash))
             known = np.isfinite(smooth.values)  # gaps are counted once, in the curve of the values
@@ -242,9 +243,9 @@ class MetricChart:
                 self._marks.append(
                     Line(mean_x[piece], mean[piece], legend or smooth.label, color, width=2.25, dash=dash)
                 )
-        if smooth is not None and (self._several or self._crowd):
+        if smooth is not None and (self._is_shared or self._crowd):
             hidden = self._many or self._crowd or band != "none"
-            of = "each run" if self._crowd else "lines"
+            of = "each run" if self._crowd else self._name or "lines"
             self.notes[
                 f"{of}: {smooth.label}{', single values are not drawn' if hidden else '; thin: every value'}"
             ] = None
@@ -279,7 +280,7 @@ class MetricChart:
         background = self._theme.background
         raw = with_contrast(color, background, _RAW_CONTRAST, fade=True)
         # If there are several curves, each has one color in all figures, smoothed or not.
-        return raw, color if self._several else with_contrast(color, background, _MEAN_CONTRAST)
+        return raw, color if self._is_shared else with_contrast(color, background, _MEAN_CONTRAST)
 
     def _add_median(self, curves: Sequence[_Points]) -> None:
         """Add the median of more runs than can be told apart, smoothed like the runs."""
@@ -299,7 +300,8 @@ class MetricChart:
             smooth = smoothed(y, self._windows[run, part])
             curves.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
-                self.notes[f"each {group.noun.removesuffix('s')} smoothed, {smooth.label}"] = None
+                of = f"{self._name}: " if self._name else ""
+                self.notes[f"{of}each {group.noun.removesuffix('s')} smoothed, {smooth.label}"] = None
         center, band = self.options.center or "mean", self.options.band or "ci"
         one = aggregate(curves, center, band, [run.task for run, _ in points])
         if band == "minmax":  # of all values, smoothed or not

@@ -52,7 +52,8 @@ class Picture(NamedTuple):
         if self.columns == self.rows == 1:
             return width, height
         across, down = max(0.5 * self.columns, 1.0), 0.5 * self.rows + 0.1
-        return min(round(width * across), 16384), min(round(height * down), 16384)
+        # A row of charts is lower than a chart, and a figure has at least 80 pixels; see `trainlog.draw.layout`.
+        return min(round(width * across), 16384), min(max(round(height * down), 80), 16384)
 
     def _repr_svg_(self) -> str:
         """The picture as shown in a notebook."""
