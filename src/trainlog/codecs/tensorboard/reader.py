@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -66,7 +67,7 @@ class TensorBoardReader(Reader):
                         break
                     with suppress(ValueError):
                         event = parser.parse(message)
-                        self._began = self._began or event.wall
+                        self._began = self._began or (event.wall if math.isfinite(event.wall) else 0.0)
                         for other in event.others:
                             meta |= other.get("hparams", {})
         if self._began:
