@@ -87,7 +87,7 @@ def _event(data: Mapping[Any, Any], losses: Counter[str]) -> bytes:
         if "file" in data and "tag" in data:  # as `trainlog.media` records them
             losses[f"files next to the log, of {data.get('type')} events"] += 1
         text = data.get("msg")
-        kept = {"msg"} if isinstance(text, str) else data.keys()
+        kept = {"msg"} if isinstance(text, str) else set(data)
         if not isinstance(text, str):
             text = lenient_json({str(key): value for key, value in data.items()})
         value = packed_text(f"event/{data.get('type', '')}", text)
