@@ -154,6 +154,12 @@ def test_links_to_other_folders_are_refused(tmp_path: Path) -> None:
     assert trainlog.open(tmp_path / "logs" / path.name).table("creature").rows == 1
 
 
+def test_unknown_elements_are_one_problem(tmp_path: Path) -> None:
+    text = by_hand.descriptor().replace(b"</Exp", b"<Foo/>" * 1000 + b"</Exp")
+    (problem,) = parse(text, tmp_path).problems
+    assert "an element 'Foo' and 999 more, which" in problem
+
+
 def test_characters_that_xml_cannot_hold(tmp_path: Path) -> None:
     odd = "a\0b\x1b\udcff\ufffe\rc"
     found = parse(render(Descriptor(odd, scene=odd, variables=(Variable(odd, "state", unit=odd),))), Path("x"))

@@ -174,6 +174,7 @@ def _descriptor(root: Any, problems: list[str]) -> Descriptor:
     types: dict[int, str] = {}
     variables: list[Variable] = []
     seen: Counter[str] = Counter()
+    unknown: list[str] = []
     for element in root:
         if element.tag == _EPISODE_TYPE:
             number = element.get("Id", "")
@@ -194,7 +195,10 @@ def _descriptor(root: Any, problems: list[str]) -> Descriptor:
                 )
             )
         else:
-            problems.append(f"the descriptor has an element {element.tag!r}, which this reader does not know")
+            unknown.append(str(element.tag))
+    if unknown:
+        more = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+        problems.append(f"the descriptor has an element {unknown[0][:80]!r}{more}, which this reader does not know")
     return Descriptor(
         root.get("BinaryDataFile"),
         root.get("FunctionsDataFile"),
