@@ -168,6 +168,19 @@ def test_a_folder_is_one_log_in_the_order_of_its_files(tmp_path: Path) -> None:
     assert trainlog.open(tmp_path).summary().kinds[Kind.STATS].frames == 2
 
 
+@pytest.mark.parametrize("other", [FIRST[:20], FIRST[:30] + b"?" + FIRST[31:] + THREE[0], b"notes"])
+def test_a_file_without_its_first_record_does_not_hide_the_others(tmp_path: Path, other: bytes) -> None:
+    written(tmp_path, *THREE[:2])
+    (tmp_path / "events.out.tfevents.1700000009.host").write_bytes(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedLogWarning)
+        found = rows(tmp_path)
+    assert found[0] == (1.0, {"step": 10, "loss": 0.5, "reward": -2.0})
+    assert len(found) == 1 + (THREE[0] in other)
+    (problem,) = trainlog.verify(tmp_path).problems
+    assert (problem.damage, problem.file) == (True, "events.out.tfevents.1700000009.host")
+
+
 def test_a_scan_goes_on_behind_any_position(tmp_path: Path) -> None:
     path = written(tmp_path, *(scalar(n / 3, n // 3, "abc"[n % 3], n) for n in range(30)))
     reader = trainlog.open(tmp_path)
