@@ -176,6 +176,8 @@ def _map(
     # Spawned, not forked: the fork of a process with threads, such as that of the progress bar, can hang.
     with multiprocessing.get_context("spawn").Pool(min(jobs, len(plan)), _end_quietly) as pool:
         yield from pool.imap(convert, plan)
+        pool.close()  # the end of the block stops the workers with SIGTERM, and one in its last step prints a traceback
+        pool.join()
 
 
 def _end_quietly() -> None:
