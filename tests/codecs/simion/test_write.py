@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import resource
 import signal
 import struct
 import subprocess
@@ -20,7 +22,7 @@ import by_hand_simion as by_hand
 import trainlog
 from trainlog import Frame, Header, Kind, Variable
 from trainlog.codecs.simion import SimionCodec, SimionReader
-from trainlog.errors import CodecError, LogExists, UnsupportedFrame
+from trainlog.errors import CodecError, LogExists, LogWriteError, UnsupportedFrame
 from trainlog.table.table import Table
 from trainlog.testing import CodecContract
 
@@ -205,6 +207,20 @@ def test_what_is_lost_of_a_log_of_another_trainer(tmp_path: Path) -> None:
         back = trainlog.open(tmp_path / "a.simion.log")
     assert [one.name for one in back.header.variables] == ["a\ufffdb"]
     assert back.table("creature")["step"].tolist() == [0, 1, 2]
+
+
+def test_a_full_disk_leaves_nothing_of_a_conversion(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.flog") as log:
+        log.write_all(Frame(float(n), Kind.STATS, {"x": float(n)}) for n in range(100))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
+    try:
+        with pytest.raises(LogWriteError, match="cannot write"):
+            trainlog.convert(tmp_path / "a.flog", tmp_path / "b.simion.log", variables=[Variable("x", "state")])
+        gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.flog"]
 
 
 def test_digits_that_are_lost_of_a_table_are_counted(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import nan
 from operator import itemgetter
@@ -39,7 +40,7 @@ from trainlog.codecs.simion.provenance import KEY, Origin
 from trainlog.conventions import EPISODE_END as END
 from trainlog.conventions import EPISODE_START as START
 from trainlog.episode_summary import EpisodeType, is_summary
-from trainlog.errors import UnsupportedFrame
+from trainlog.errors import LogWriteError, UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
 from trainlog.table.table import Table
@@ -285,11 +286,25 @@ class SimionWriter(Writer):
             file.append(tail)
 
     def close(self) -> None:
-        """Close the files; an episode that an event started and none ended stays without an end."""
-        if self._open is not None and self._open.is_implied:
-            self._finish()
-        for file in self._files:
-            file.close()
+        """Close the files; an episode that an event started and none ended stays without an end.
+
+        Raises:
+            LogWriteError: when the end cannot be written. The files are closed nevertheless.
+
+        """
+        try:
+            if self._open is not None and self._open.is_implied:
+                self._finish()
+        except LogWriteError:
+            self._open = None
+            self._close_files()
+            raise
+        self._close_files()
+
+    def _close_files(self) -> None:
+        with ExitStack() as stack:
+            for file in reversed(self._files):
+                stack.callback(file.close)
 
 
 def _getter(keys: Sequence[str]) -> Callable[[Mapping[Any, Any]], Sequence[Any]]:
