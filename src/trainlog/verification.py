@@ -58,6 +58,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: for the source, also when it ends inside its header.
         LogExists, LogWriteError: for the target.
+        CodecError: when the suffix of the target is that of another format.
 
     """
     reader = source if isinstance(source, Reader) else registry.open(source)
@@ -70,6 +71,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
             done = reader.salvage(temporary)
         if done is None:
             return _repair_by_conversion(reader, target)
+        _check_suffix(temporary, target)
         if not isinstance(reader.path, RemotePath):
             keep_owner(temporary, reader.path.stat())
         with temporary.open("rb") as file:
@@ -88,6 +90,14 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
         with suppress(OSError):
             temporary.unlink()
     return dataclasses.replace(done, target=target)
+
+
+def _check_suffix(written: Path, target: Path) -> None:
+    """Refuse a *target* whose suffix is that of another format than the log *written* has: no other tool reads it."""
+    codec = registry.codec_of(written, None)
+    if registry.suffix_of(target) and registry.codec_for_writing(target, None).name != codec.name:
+        suffix = codec.suffixes[0]
+        raise CodecError(f"the repaired log is a {suffix} file; give it that suffix, and convert it then", path=target)
 
 
 def _repair_by_conversion(reader: Reader, target: Path) -> Repair:

@@ -52,6 +52,19 @@ def test_many_at_a_time(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["r0.flog", "r1.flog"]
 
 
+def test_names_of_folders_and_event_files_are_kept(tmp_path: Path) -> None:
+    pytest.importorskip("crc32c")
+    for name in ("lr_0.001", "lr_0.002"):
+        (tmp_path / name).mkdir()
+        trainlog.create(tmp_path / name / "a.tfevents").close()
+        (tmp_path / name / "a.tfevents").rename(tmp_path / name / "events.out.tfevents.1700000000.host.12.1")
+    done = run("convert", "lr_0.001", "lr_0.002", "lr_0.001/*.1", "out/", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("events.out.tfevents.1700000000.host.12.1.flog", "lr_0.001.flog", "lr_0.002.flog")
+    ]
+
+
 def test_one_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     good = by_hand.log(tmp_path, DATA, name="good")
     bad = by_hand.log(tmp_path, by_hand.experiment() + by_hand.episode(variables=2**60), name="bad")

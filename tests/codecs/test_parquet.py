@@ -311,6 +311,38 @@ def test_parquet_that_is_no_log(tmp_path: Path) -> None:
         trainlog.open(path)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "error", "why"),
+    [
+        ({b"trainlog": b'{"version": 2}'}, UnknownFormat, "has version 2; 1 is known"),
+        ({b"trainlog": b"[" * 100_000}, CorruptLog, "cannot be understood"),
+        ({b"trainlog": b'{"version": 1, "meta": [], "phase": 0, "variables": []}'}, CorruptLog, "cannot be understood"),
+        ({b"trainlog": b'{"version": 1, "meta": {}, "phase": "x", "variables": []}'}, CorruptLog, "another type"),
+        ({b"trainlog.inexact": b"7"}, CorruptLog, "is not a list"),
+        ({b"trainlog.inexact": b"[" * 100_000}, CorruptLog, "or not a log"),
+    ],
+)
+def test_metadata_of_another_kind(
+    tmp_path: Path, metadata: dict[bytes, bytes], error: type[Exception], why: str
+) -> None:
+    path = tmp_path / "log.parquet"
+    trainlog.create(path).close()
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **metadata}), path)
+    with pytest.raises(error, match=why):
+        list(trainlog.open(path))
+
+
+def test_a_time_that_is_null_is_nan(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    with trainlog.create(path) as log:
+        log.write(Frame(1.0, Kind.STATS, {"x": 1.0}))
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, "time", pa.nulls(1, pa.float64())), path)
+    (frame,) = trainlog.open(path)
+    assert np.isnan([frame.time, *trainlog.open(path).table("stats").time]).all()
+
+
 def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log.parquet"
     trainlog.create(path).close()

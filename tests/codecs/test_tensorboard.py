@@ -168,6 +168,19 @@ def test_a_folder_is_one_log_in_the_order_of_its_files(tmp_path: Path) -> None:
     assert trainlog.open(tmp_path).summary().kinds[Kind.STATS].frames == 2
 
 
+@pytest.mark.parametrize("other", [FIRST[:20], FIRST[:30] + b"?" + FIRST[31:] + THREE[0], b"notes"])
+def test_a_file_without_its_first_record_does_not_hide_the_others(tmp_path: Path, other: bytes) -> None:
+    written(tmp_path, *THREE[:2])
+    (tmp_path / "events.out.tfevents.1700000009.host").write_bytes(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedLogWarning)
+        found = rows(tmp_path)
+    assert found[0] == (1.0, {"step": 10, "loss": 0.5, "reward": -2.0})
+    assert len(found) == 1 + (THREE[0] in other)
+    (problem,) = trainlog.verify(tmp_path).problems
+    assert (problem.damage, problem.file) == (True, "events.out.tfevents.1700000009.host")
+
+
 def test_a_scan_goes_on_behind_any_position(tmp_path: Path) -> None:
     path = written(tmp_path, *(scalar(n / 3, n // 3, "abc"[n % 3], n) for n in range(30)))
     reader = trainlog.open(tmp_path)
@@ -316,7 +329,7 @@ def test_tbparse_reads_every_value_that_is_written(tmp_path: Path) -> None:
             writer.add_image("view", pixels + step, step)
         writer.add_hparams({"lr": 0.5, "net": "64,64"}, {"score": 1.5})
     done = trainlog.convert(tmp_path / "run" / "run.flog", tmp_path / "out" / "run.tfevents")
-    assert set(done.losses) == {"digits beyond single precision, of this many numbers"}
+    assert set(done.losses) == {"digits beyond single precision, of this many numbers", "header: run", "header: end"}
     with warnings.catch_warnings():  # of its own use of pandas
         warnings.simplefilter("ignore")
         found = parse.SummaryReader(str(tmp_path / "out"), extra_columns={"min", "max", "num", "sum", "sum_squares"})
@@ -390,6 +403,51 @@ def test_values_that_are_no_tensor_are_counted(tmp_path: Path, values: Any) -> N
     assert writer.losses["values that are not numbers, of stats frames"] == 1
 
 
+def test_what_an_event_file_has_no_place_for_is_counted(tmp_path: Path) -> None:
+    columns = [trainlog.Variable("x", "state")]
+    with trainlog.create(tmp_path / "a.tfevents", phase=3, variables=columns, run={"host": "h"}) as writer:
+        for step in (1.5, "7", None, float("nan"), 2**63):
+            writer.write(Frame(0.0, Kind.STATS, {"step": step, "loss": 0.5}))
+        writer.write(Frame(0.0, Kind.STATS, {"step": 9}))
+        writer.write(Frame(0.0, Kind.EVENT, {"type": "fall", "msg": "it fell", "step": 9, "height": 0.5, "by": "wind"}))
+        writer.write(Frame(0.0, Kind.EVENT, {"type": "text", "tag": "note", "msg": "hello", "author": "me"}))
+    assert dict(writer.losses) == {
+        "header: phase": 1,
+        "header: variables": 1,
+        "header: run": 1,
+        "steps that are not whole numbers, of stats frames": 5,
+        "stats frames without values": 1,
+        "keys of events besides their text": 3,
+    }
+
+
+def test_odd_values_do_not_end_a_conversion(tmp_path: Path) -> None:
+    """A payload in JSON may hold ints beyond all doubles, and an event may look like a histogram."""
+    big = b"1" + b"0" * 400
+    stats = b'{"step": 1%b, "loss": 1%b, "pos": [1%b]}' % (big, big, big)
+    histogram = b'{"type": "histogram", "limits": ["a"], "counts": [1], "num": 1}'
+    frames = Flog.frame(0.0, 2, stats) + Flog.frame(0.0, 3, histogram)
+    (tmp_path / "a.flog").write_bytes(Flog.header({"seed": int(big), "other": 2**63 + 1}) + frames)
+    done = trainlog.convert(tmp_path / "a.flog", tmp_path / "a.tfevents")
+    log = trainlog.open(done.target)
+    assert (log.header.meta["seed"], log.header.meta["other"]) == (big.decode(), str(2**63 + 1))
+    first, second = log.frames()
+    assert first.data == {"step": 0, "loss": math.inf}
+    assert second.data["msg"] == '{"type": "histogram", "limits": ["a"], "counts": [1], "num": 1}'
+    assert dict(done.losses) == {
+        "steps that are not whole numbers, of stats frames": 1,
+        "digits beyond single precision, of this many numbers": 1,
+        "values that are not numbers, of stats frames": 1,
+    }
+
+
+def test_the_time_of_an_event_that_is_not_a_number_is_not_the_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "a.tfevents"
+    first = record(b"\x09" + struct.pack("<d", math.nan) + part(3, b"brain.Event:2"))
+    path.write_bytes(first + b"".join(THREE))
+    assert [time for time, _ in rows(path)] == [0.0, 1.0]
+
+
 def test_tensorboard_shows_the_pictures_of_a_log(tmp_path: Path) -> None:
     """Images and videos beside the log, histograms, text and hyperparameters, each as TensorBoard's own."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -404,7 +462,12 @@ def test_tensorboard_shows_the_pictures_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "run" / "run.flog"
     (tmp_path / "run" / "run.flog.media" / "link.png").symlink_to("/etc/passwd")
     done = trainlog.convert(log, tmp_path / "out" / "run.tfevents")
-    assert dict(done.losses) == {"files next to the log, of audio events": 1}
+    assert dict(done.losses) == {
+        "files next to the log, of audio events": 1,
+        "keys of events besides their text": 2,  # the frame rate and the number of frames of the video
+        "header: run": 1,
+        "header: end": 1,
+    }
     found = accumulator.EventAccumulator(str(tmp_path / "out"), size_guidance={"histograms": 0, "tensors": 0})
     found.Reload()
     (view,), (film,) = found.Images("view"), found.Images("film/0")

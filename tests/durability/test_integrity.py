@@ -12,6 +12,7 @@ import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, Table, TrainingRecorder
 from trainlog.codecs.flog.integrity.seals import last_seal
+from trainlog.errors import CodecError
 from trainlog.storage.source import Source
 
 
@@ -61,6 +62,16 @@ def test_every_flipped_bit_is_seen_and_nothing_else_is_lost(tmp_path: Path) -> N
         if at < 11 and at != 6:  # but for the phase, all of the header's eleven bytes can be rebuilt
             assert done.header, where
             assert (done.complete, repaired.read_bytes()[:header]) == (True, raw[:header]), where
+
+
+@pytest.mark.parametrize("name", ["b.parquet", "b.simion.log", "b.flog.zst"])
+def test_a_repaired_log_does_not_get_the_suffix_of_another_format(tmp_path: Path, name: str) -> None:
+    recorded(tmp_path / "a.flog")
+    with pytest.raises(CodecError, match=r"is a \.flog file; give it that suffix"):
+        trainlog.repair(tmp_path / "a.flog", tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.flog"]
+    trainlog.repair(tmp_path / "a.flog", tmp_path / "b")
+    assert trainlog.verify(tmp_path / "b").whole
 
 
 def test_a_byte_is_seen_wherever_in_a_large_log(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import itertools
+import os
+import re
 import signal
 import sys
 import warnings
@@ -19,7 +21,7 @@ from trainlog import conversion, registry
 from trainlog.cli.output import OutputPath, echo, progress, strict_json
 from trainlog.errors import TrainlogError
 from trainlog.model import Role, Variable
-from trainlog.storage.location import fixed_part, local_path, location
+from trainlog.storage.location import fixed_part, is_folder, local_path, location
 
 __all__ = ["command"]
 
@@ -120,7 +122,7 @@ def _plan(paths: tuple[str, ...], out: Path | None, codec: str | None) -> Iterat
             raise click.UsageError("say where to: a TARGET after the source, or --out and a folder")
         *patterns, last = paths
         target = local_path(last)
-        if not target.is_dir():
+        if not target.is_dir() and not last.endswith(("/", os.sep)):
             sources = list(itertools.chain.from_iterable(map(_matching, patterns)))
             if len(sources) > 1:
                 raise click.UsageError(f"{len(sources)} logs cannot become one file; give --out and a folder")
@@ -146,7 +148,9 @@ def _matching(pattern: str) -> list[tuple[Path, Path]]:
 
 def _target(source: Path, folder: Path, codec: str | None) -> Path:
     """The path in *folder* for the conversion of *source*: its name with another suffix."""
-    old = registry.suffix_of(source) or source.suffix
+    # The end of a name such as lr_0.001, or that of an event file, is not the suffix of a format.
+    other = source.suffix if re.fullmatch(r"\.[A-Za-z]\w*", source.suffix) and not is_folder(source) else ""
+    old = registry.suffix_of(source) or other
     new = registry.find_codec(codec or "flog").suffixes[0]
     if codec is None and old.lower() == new:
         raise click.UsageError(f"{source} is already a {new} file; choose another format with --to CODEC")
@@ -172,6 +176,8 @@ def _map(
     # Spawned, not forked: the fork of a process with threads, such as that of the progress bar, can hang.
     with multiprocessing.get_context("spawn").Pool(min(jobs, len(plan)), _end_quietly) as pool:
         yield from pool.imap(convert, plan)
+        pool.close()  # the end of the block stops the workers with SIGTERM, and one in its last step prints a traceback
+        pool.join()
 
 
 def _end_quietly() -> None:

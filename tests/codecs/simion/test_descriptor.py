@@ -154,6 +154,22 @@ def test_links_to_other_folders_are_refused(tmp_path: Path) -> None:
     assert trainlog.open(tmp_path / "logs" / path.name).table("creature").rows == 1
 
 
+def test_unknown_elements_are_one_problem(tmp_path: Path) -> None:
+    text = by_hand.descriptor().replace(b"</Exp", b"<Foo/>" * 1000 + b"</Exp")
+    (problem,) = parse(text, tmp_path).problems
+    assert "an element 'Foo' and 999 more, which" in problem
+
+
+def test_characters_that_xml_cannot_hold(tmp_path: Path) -> None:
+    odd = "a\0b\x1b\udcff\ufffe\rc"
+    found = parse(render(Descriptor(odd, scene=odd, variables=(Variable(odd, "state", unit=odd),))), Path("x"))
+    text = "a\ufffdb\ufffd\ufffd\ufffd\rc"
+    assert not found.problems
+    assert (found.data, found.scene, found.variables[0].name, found.variables[0].unit) == (text,) * 4
+    unescaped = by_hand.descriptor().replace(b">x<", ">a\ufffeb<".encode())
+    assert parse(unescaped, tmp_path).variables[0].name == "a\ufffdb"
+
+
 names = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"), max_size=12)
 limits = st.one_of(st.none(), st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import resource
 import signal
 import struct
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ import by_hand_simion as by_hand
 import trainlog
 from trainlog import Frame, Header, Kind, Variable
 from trainlog.codecs.simion import SimionCodec, SimionReader
-from trainlog.errors import CodecError, LogExists, UnsupportedFrame
+from trainlog.errors import CodecError, LogExists, LogWriteError, UnsupportedFrame
 from trainlog.table.table import Table
 from trainlog.testing import CodecContract
 
@@ -183,6 +186,65 @@ def test_what_is_lost_is_counted(tmp_path: Path) -> None:
     assert table["episode_sim_time"].tolist() == [0.0, 2.0, 3.0]
 
 
+def test_what_is_lost_of_a_log_of_another_trainer(tmp_path: Path) -> None:
+    end = Frame(9.0, Kind.EVENT, {"type": "episode_end", "msg": "over", "terminated": True})
+    with trainlog.create(
+        tmp_path / "a.simion.log", variables=[Variable("a\x1bb", "state", key="x")], phase=2, run={"host": "h"}
+    ) as log:
+        log.write_all(
+            [start(), *(Frame(0.0, Kind.CREATURE, {"step": n, "x": 2**53 + 1}) for n in (0.0, 1.5, "7")), end]
+        )
+    assert dict(log.losses) == {
+        "header: phase": 1,
+        "header: run": 1,
+        "names with characters that XML cannot hold": 1,
+        "creature: digits of x, beyond double precision": 3,
+        "creature: a step that is not a whole number, the next one was taken": 2,
+        "event: terminated of an episode_end": 1,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        back = trainlog.open(tmp_path / "a.simion.log")
+    assert [one.name for one in back.header.variables] == ["a\ufffdb"]
+    assert back.table("creature")["step"].tolist() == [0, 1, 2]
+
+
+def test_a_full_disk_leaves_nothing_of_a_conversion(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.flog") as log:
+        log.write_all(Frame(float(n), Kind.STATS, {"x": float(n)}) for n in range(100))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
+    try:
+        with pytest.raises(LogWriteError, match="cannot write"):
+            trainlog.convert(tmp_path / "a.flog", tmp_path / "b.simion.log", variables=[Variable("x", "state")])
+        gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.flog"]
+
+
+def test_digits_that_are_lost_of_a_table_are_counted(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.flog", variables=COLUMNS) as log:
+        log.write(start())
+        for n in range(3):
+            log.write(Frame(0.0, Kind.CREATURE, {**step(n, 0.0).data, "reward/r": 2**53 + n}))
+    losses = trainlog.convert(tmp_path / "a.flog", tmp_path / "a.simion.log").losses
+    assert losses["creature: digits of reward/r, beyond double precision"] == 1
+
+
+def test_events_that_only_look_like_those_of_rlsimion_are_counted(tmp_path: Path) -> None:
+    origin = {"name": "a.simion.log", "functions": {"declared": [{"name": "V", "shape": [1, 1, 1]}]}}
+    with trainlog.create(tmp_path / "a.simion.log", {"simion": origin}, variables=COLUMNS) as log:
+        log.write(Frame(0.0, Kind.EVENT, {"type": "function_sample", "id": [0]}))
+        log.write(Frame(0.0, Kind.EVENT, {"type": "unfinished", "hex": "zz"}))
+        log.write(start(episode_type=b"training"))
+    assert dict(log.losses) == {
+        "event: function_sample of None, which is not declared": 1,
+        "unfinished": 1,
+        "event: episode_type b'training' became training": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("frame", "key"),
     [
@@ -191,6 +253,8 @@ def test_what_is_lost_is_counted(tmp_path: Path) -> None:
         (Frame(0.0, Kind.CREATURE, {**step(1, 0.0).data, "step": 2**63}), "state/x"),
         (start(index="first"), "index"),
         (start(variables=1e9), "variables"),
+        (start(variables=-1), "variables"),
+        (start(variables=2**20), "variables"),
     ],
 )
 def test_a_frame_that_cannot_be_held_is_not_begun(tmp_path: Path, frame: Frame, key: str) -> None:
@@ -207,7 +271,12 @@ def test_headers_that_cannot_be_held(tmp_path: Path) -> None:
     path = tmp_path / "a.simion.log"
     with pytest.raises(UnsupportedFrame, match="only declared columns"):
         trainlog.create(path)
-    for meta in ({"version": 5}, {"functions": {"declared": [{"shape": [1, 1, 1]}]}}, {"steps_are": "nonsense"}):
+    for meta in (
+        {"version": 5},
+        {"episodes": 2**63},
+        {"functions": {"declared": [{"shape": [1, 1, 1]}]}},
+        {"steps_are": "nonsense"},
+    ):
         with pytest.raises(UnsupportedFrame, match="'simion' is not what it should be"):
             trainlog.create(path, {"simion": meta}, variables=COLUMNS)
     assert not list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ from trainlog.table.arrow import extra
 __all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
 
 MAGIC: Final = b"PAR1"
+VERSION: Final = 1
 METADATA: Final = b"trainlog"
 # A list of the columns that do not hold all of their values exactly, and of the kinds with keys that have no column.
 INEXACT: Final = b"trainlog.inexact"
@@ -42,7 +43,7 @@ def column_name(kind: Kind, key: str) -> str:
 def packed(header: Header) -> bytes:
     """*header* as it is stored in the schema's metadata."""
     said = {
-        "version": 1,
+        "version": VERSION,
         "meta": header.meta,
         "phase": header.phase,
         "variables": [dataclasses.asdict(variable) for variable in header.variables],
@@ -56,7 +57,7 @@ def header_of(schema: Any, path: Path) -> Header:
     """The header of a log with this *schema*.
 
     Raises:
-        UnknownFormat: when it is not a log.
+        UnknownFormat: when it is not a log, or one of a later version.
         CorruptLog: when the header cannot be understood, or a column is not as trainlog writes it.
 
     """
@@ -66,9 +67,16 @@ def header_of(schema: Any, path: Path) -> Header:
     _check_types(schema, path)
     try:
         said = json.loads(said_packed)
+        if (version := said["version"]) != VERSION:
+            raise UnknownFormat(f"this log in Parquet has version {version!r}; {VERSION} is known", path=path)
         variables = tuple(Variable(**variable) for variable in said["variables"])
-        return Header(said["meta"], said["phase"], variables, said.get("run", {}), End.of(said.get("end")))
-    except (ValueError, TypeError, KeyError) as error:
+        header = Header(said["meta"], said["phase"], variables, said.get("run", {}), End.of(said.get("end")))
+        if not isinstance(header.meta, dict) or not isinstance(header.run, dict) or type(header.phase) is not int:
+            raise TypeError("a field of another type than in a log")
+        return header
+    except UnknownFormat:
+        raise
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptLog(f"the header in its metadata cannot be understood ({error})", path=path) from error
 
 
@@ -109,4 +117,4 @@ def typed(pa: Any, path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         if isinstance(error, TrainlogError):
             raise
-        raise CorruptLog(f"this is not a complete Parquet file ({error})", path=path) from error
+        raise CorruptLog(f"this is not a complete Parquet file, or not a log ({error})", path=path) from error

@@ -144,7 +144,8 @@ class _Pending(dict[Kind, tuple[TableBuilder, list[Ints]]]):
 
 def _frames_of(rows: Any, wanted: Kind | None = None) -> Iterator[Frame]:
     """Yield the frames of *rows*, an Arrow table or record batch: those of the *wanted* kind, or all."""
-    times, kinds, raw = (rows.column(name).to_pylist() for name in ("time", "kind", FRAME))
+    times = np.asarray(rows.column("time"), np.float64).tolist()  # a null is NaN, as in tables
+    kinds, raw = (rows.column(name).to_pylist() for name in ("kind", FRAME))
     data: list[dict[Any, Any]] = [{} for _ in times]
     places = {kind: [row for row, one in enumerate(kinds) if one == kind] for kind in set(kinds)}
     for name in rows.schema.names:

@@ -42,7 +42,7 @@ class LogFile:
         self.file = file
         self._source = source
         listed = file.metadata.metadata.get(INEXACT)
-        self._inexact = None if listed is None else frozenset(map(str, json.loads(listed) or ()))
+        self._inexact = None if listed is None else _names_in(listed)
         self._names = {name: name.partition("/") for name in file.schema_arrow.names}
         self._metadata = metadata = file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
@@ -103,6 +103,22 @@ class LogFile:
         rows = self._metadata.row_group(group)
         statistics = rows.column(self._places[name]).statistics
         return bool(statistics is not None and statistics.has_null_count and statistics.null_count == rows.num_rows)
+
+
+def _names_in(listed: bytes) -> frozenset[str]:
+    """The names in a JSON list.
+
+    Raises:
+        ValueError: when it is something else.
+
+    """
+    try:
+        names = json.loads(listed)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(names, list):
+        raise ValueError(f"{INEXACT.decode()} is not a list")
+    return frozenset(map(str, names))
 
 
 class RowGroup:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 from trainlog.errors import CorruptLog
 from trainlog.model import Role, Variable
 
-__all__ = ["Descriptor", "decoded", "encoded", "is_descriptor", "key_of", "parse", "render"]
+__all__ = ["Descriptor", "can_hold", "decoded", "encoded", "is_descriptor", "key_of", "parse", "render"]
 
 MAX_SIZE: Final = 1 << 20  # the original has a buffer of 10,000 bytes
 _ROOT: Final = "ExperimentLogDescriptor"
@@ -154,13 +154,13 @@ _REPAIRABLE: Final = 1 << 16
 _AMPERSAND: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)")
 _ANGLE: Final = re.compile(rf"<(?!/?(?:{_NAME})\b)")
 _TORN_TAG: Final = re.compile(r"</?[A-Za-z-]{0,32}\Z")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_NOT_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def _repaired(text: str) -> str:
     """The root of *text*, with the characters escaped that the original left unescaped in names."""
     text = text[max(text.find(f"<{_ROOT}"), 0) :]  # a comment may precede it
-    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _TORN_TAG.sub("", text))
+    text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", _TORN_TAG.sub("", text))
     text = _ANGLE.sub("&lt;", _AMPERSAND.sub("&amp;", text)).replace("]]>", "]]&gt;")
     return _ATTRIBUTE.sub(_quoted, text) if len(text) <= _REPAIRABLE else text
 
@@ -174,6 +174,7 @@ def _descriptor(root: Any, problems: list[str]) -> Descriptor:
     types: dict[int, str] = {}
     variables: list[Variable] = []
     seen: Counter[str] = Counter()
+    unknown: list[str] = []
     for element in root:
         if element.tag == _EPISODE_TYPE:
             number = element.get("Id", "")
@@ -194,7 +195,10 @@ def _descriptor(root: Any, problems: list[str]) -> Descriptor:
                 )
             )
         else:
-            problems.append(f"the descriptor has an element {element.tag!r}, which this reader does not know")
+            unknown.append(str(element.tag))
+    if unknown:
+        more = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+        problems.append(f"the descriptor has an element {unknown[0][:80]!r}{more}, which this reader does not know")
     return Descriptor(
         root.get("BinaryDataFile"),
         root.get("FunctionsDataFile"),
@@ -219,16 +223,26 @@ def _number(text: str | None) -> float | None:
 def render(descriptor: Descriptor) -> bytes:
     """The file content for *descriptor*: as the original writes it, but escaped.
 
-    There is no XML declaration: the original reader takes the first node of the file as the root.
+    There is no XML declaration: the original reader takes the first node of the file as the root. A character that XML
+    cannot hold becomes U+FFFD.
     """
     attributes = {"BinaryDataFile": descriptor.data, "FunctionsDataFile": descriptor.functions}
     lines = [_opening(_ROOT, {**attributes, "SceneFile": descriptor.scene or ""})]
     lines += [
-        f"  {_opening(_EPISODE_TYPE, {'Id': str(number)})}{escape(name)}</{_EPISODE_TYPE}>"
+        f"  {_opening(_EPISODE_TYPE, {'Id': str(number)})}{_escaped(name)}</{_EPISODE_TYPE}>"
         for number, name in descriptor.episode_types.items()
     ]
     lines += [f"  {line}" for line in map(_variable, descriptor.variables)]
-    return "\n".join([*lines, f"</{_ROOT}>"]).encode()
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", "\n".join([*lines, f"</{_ROOT}>"])).encode()
+
+
+def can_hold(text: str) -> bool:
+    """Whether XML can hold all characters of *text*."""
+    return _NOT_XML.search(text) is None
+
+
+def _escaped(text: str) -> str:
+    return escape(text, {"\r": "&#13;"})  # a parser turns a bare one into a newline
 
 
 def _variable(variable: Variable) -> str:
@@ -238,7 +252,7 @@ def _variable(variable: Variable) -> str:
         attributes = {"Min": _two_digits(variable.low), "Max": _two_digits(variable.high)}
     if variable.role != "stat" and (attributes or variable.unit or variable.circular):
         attributes |= {"Circular": "true" if variable.circular else "false", "Units": variable.unit}
-    return f"{_opening(tag, attributes)}{escape(variable.name)}</{tag}>"
+    return f"{_opening(tag, attributes)}{_escaped(variable.name)}</{tag}>"
 
 
 def _two_digits(number: float) -> str:

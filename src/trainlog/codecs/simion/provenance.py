@@ -77,6 +77,8 @@ class Origin:
             if version not in (None, 1, 2):
                 raise ValueError(f"there is no version {version!r}")
             episodes, text, functions = entry.get("episodes"), entry.get("descriptor"), entry.get("functions")
+            if episodes is not None and not -(2**63) <= int(episodes) < 2**63:
+                raise ValueError(f"{episodes} episodes do not fit in 64 bits")
             return cls(
                 version,
                 None if episodes is None else int(episodes),

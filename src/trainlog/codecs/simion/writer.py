@@ -6,6 +6,7 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import nan
 from operator import itemgetter
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from trainlog.codec import Writer
 from trainlog.codecs.simion.declare_columns import leaves, number
+from trainlog.codecs.simion.descriptor import can_hold
 from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, UNFINISHED, keys_for
 from trainlog.codecs.simion.functions import Sample, SampleHead
 from trainlog.codecs.simion.layout import (
@@ -25,6 +28,7 @@ from trainlog.codecs.simion.layout import (
     EPISODES_AT,
     EXPERIMENT,
     HEAD_WORDS,
+    MAX_VARIABLES,
     STEP,
     STEP_CLOCKS,
     STEP_INDEX,
@@ -36,14 +40,15 @@ from trainlog.codecs.simion.provenance import KEY, Origin
 from trainlog.conventions import EPISODE_END as END
 from trainlog.conventions import EPISODE_START as START
 from trainlog.episode_summary import EpisodeType, is_summary
-from trainlog.errors import UnsupportedFrame
+from trainlog.errors import LogWriteError, UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
 from trainlog.table.table import Table
 
 __all__ = ["SimionWriter"]
 
-_OF_A_START: Final = frozenset(["type", "msg", "episode", "episode_type", "index", "sub_index", "variables"])
+_MOST_INT: Final = 1 << 53  # doubles hold all ints up to this one
+_OF_AN_EPISODE: Final = frozenset(["type", "msg", "episode", "episode_type", "index", "sub_index", "variables"])
 
 
 @dataclass(slots=True)
@@ -87,6 +92,10 @@ class SimionWriter(Writer):
         self.losses = self._counted
         if not self._origin.is_simion:
             self._counted.update(f"header: {key}" for key in header.meta if key not in ("scene", KEY))
+        self._counted.update(f"header: {name}" for name in ("phase", "run", "end") if getattr(header, name))
+        texts = [str(header.meta.get("scene", "")), *(one.name + one.unit for one in header.variables)]
+        if odd := sum(not can_hold(text) for text in texts):
+            self._counted["names with characters that XML cannot hold"] += odd
         self._keys = tuple(variable.key for variable in header.variables)
         self._known = frozenset((*STEP_KEYS, *self._keys))
         self._values = _getter(self._keys)
@@ -132,7 +141,7 @@ class SimionWriter(Writer):
     def write_table(self, table: Table) -> None:
         """Write the rows of *table*; steps with exactly the declared variables are written all at once."""
         keys = self._open.keys if self._open else ()
-        is_plain = all(column.ndim == 1 and column.dtype.kind in "if" for column in table.values())
+        is_plain = all(column.ndim == 1 and (name == "step" or _fits(column)) for name, column in table.items())
         if self._open is None or not is_plain or [*table] != [*STEP_KEYS, *keys] or table["step"].dtype.kind != "i":
             super().write_table(table)
             return
@@ -154,7 +163,10 @@ class SimionWriter(Writer):
         values = self._values(data) if data.keys() == self._known else self._values_of(frame, keys)
         step = data.get("step")
         if type(step) is not int:
-            step = _whole(step) or (self._open.last if self._open else 0) + 1
+            whole = _whole(step)
+            if whole is None and step is not None:
+                self._counted[f"{frame.kind}: a step that is not a whole number, the next one was taken"] += 1
+            step = (self._open.last if self._open else 0) + 1 if whole is None else whole
         real = data.get(CLOCKS[0], frame.time)
         sim = data.get(CLOCKS[1], frame.time - began)
         since = data.get(CLOCKS[2], frame.time - began)
@@ -165,6 +177,9 @@ class SimionWriter(Writer):
         episode = self._open or self._start(frame, {})
         self._data.append(record)
         episode.last = step
+        for key, value in zip(keys, values, strict=True):
+            if type(value) is int and float(value) != value:
+                self._counted[f"{frame.kind}: digits of {key}, beyond double precision"] += 1
 
     def _values_of(self, frame: Frame, keys: tuple[str, ...]) -> list[Any]:
         """The values of a step whose frame holds keys other than the declared ones, or nested keys."""
@@ -205,17 +220,22 @@ class SimionWriter(Writer):
         name = data.get("episode_type", str(EpisodeType.TRAINING))
         try:
             kind = EpisodeType.of(name)
-        except (ValueError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             kind = EpisodeType.TRAINING
             self._counted[f"{frame.kind}: episode_type {name!r} became {kind}"] += 1
-        self._counted.update(f"{frame.kind}: {key} of an {START}" for key in data.keys() - _OF_A_START)
+        self._counted.update(f"{frame.kind}: {key} of an {START}" for key in data.keys() - _OF_AN_EPISODE)
         width = data.get("variables", len(self._keys))
         index = data.get("index", self._started[kind] + 1)
         sub_index = data.get("sub_index", 0 if self._origin.version == 1 else 1)
         try:
-            self._data.append(EPISODE.pack(Magic.EPISODE, kind, index, width, sub_index))
+            record = EPISODE.pack(Magic.EPISODE, kind, index, width, sub_index)
         except struct.error as error:
             raise _unsupported(frame, ("index", "sub_index", "variables"), "int") from error
+        if not 0 <= width <= MAX_VARIABLES:
+            refused = UnsupportedFrame(f"an episode has 0 to {MAX_VARIABLES:,} variables, not {width:,}")
+            refused.key = "variables"
+            raise refused
+        self._data.append(record)
         self._started[kind] += 1
         self._open = _Open(frame.time, keys_for(self._keys, width), is_implied=not data)
         return self._open
@@ -224,6 +244,7 @@ class SimionWriter(Writer):
         if self._open is None:
             self._counted[f"{frame.kind}: an {END} without an {START}"] += 1
         else:
+            self._counted.update(f"{frame.kind}: {key} of an {END}" for key in frame.data.keys() - _OF_AN_EPISODE)
             self._finish()
 
     def _finish(self) -> None:
@@ -237,7 +258,8 @@ class SimionWriter(Writer):
 
     def _write_sample(self, frame: Frame) -> None:
         data = frame.data
-        function = self._declared.get(data.get("id", -1))
+        which = data.get("id")
+        function = self._declared.get(which) if isinstance(which, int) else None
         if function is None or self._functions is None:
             self._counted[f"{frame.kind}: {FUNCTION_SAMPLE} of {data.get('function')!r}, which is not declared"] += 1
             return
@@ -247,25 +269,42 @@ class SimionWriter(Writer):
                 raise ValueError(f"{values.size} values instead of {function.size}")
             head = SampleHead(function, data["episode"], data["step"], data["experiment_step"])
             record = Sample(head, values).pack()
-        except (KeyError, TypeError, ValueError, struct.error) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
             raise _unsupported(frame, ("episode", "step", "experiment_step", "values"), "int") from error
         self._functions.append(record)
 
     def _write_tail(self, frame: Frame) -> None:
         """Write the bytes of the unfinished record at the end of the original log; nothing comes after them."""
         file = self._functions if frame.data.get("part") == "functions" else self._data
-        tail = bytes.fromhex(str(frame.data.get("hex", "")))
+        try:
+            tail = bytes.fromhex(str(frame.data.get("hex", "")))
+        except ValueError:
+            tail = b""
         if file is None or not tail:
             self._counted[str(frame.data.get("msg", UNFINISHED))] += 1
         else:
             file.append(tail)
 
     def close(self) -> None:
-        """Close the files; an episode that an event started and none ended stays without an end."""
-        if self._open is not None and self._open.is_implied:
-            self._finish()
-        for file in self._files:
-            file.close()
+        """Close the files; an episode that an event started and none ended stays without an end.
+
+        Raises:
+            LogWriteError: when the end cannot be written. The files are closed nevertheless.
+
+        """
+        try:
+            if self._open is not None and self._open.is_implied:
+                self._finish()
+        except LogWriteError:
+            self._open = None
+            self._close_files()
+            raise
+        self._close_files()
+
+    def _close_files(self) -> None:
+        with ExitStack() as stack:
+            for file in reversed(self._files):
+                stack.callback(file.close)
 
 
 def _getter(keys: Sequence[str]) -> Callable[[Mapping[Any, Any]], Sequence[Any]]:
@@ -275,10 +314,17 @@ def _getter(keys: Sequence[str]) -> Callable[[Mapping[Any, Any]], Sequence[Any]]
     return lambda data: [data[key] for key in keys]
 
 
+def _fits(column: npt.NDArray[Any]) -> bool:
+    """Whether doubles hold all values of *column*."""
+    if column.dtype.kind != "i":
+        return column.dtype.kind == "f"
+    return not len(column) or bool(column.min() >= -_MOST_INT and column.max() <= _MOST_INT)
+
+
 def _whole(value: Any) -> int | None:
     """*value* as a step number if it can be one, otherwise None."""
     as_number = number(value)
-    return int(as_number) if as_number is not None and 0 < as_number < 2**63 and as_number % 1 == 0 else None
+    return int(as_number) if as_number is not None and 0 <= as_number < 2**63 and as_number % 1 == 0 else None
 
 
 def _unsupported(frame: Frame, keys: Sequence[str], kind: str = "double") -> UnsupportedFrame:

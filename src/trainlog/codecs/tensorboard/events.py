@@ -12,8 +12,8 @@ import numpy as np
 from trainlog.codecs.tensorboard.wire import VERSION, field, fields, numbers, varint
 
 __all__ = [
-    *("Event", "EventParser", "packed_event", "packed_scalars", "packed_session", "packed_tensor", "packed_text"),
-    "packed_value",
+    *("KEPT", "Event", "EventParser", "packed_event", "packed_scalars", "packed_session", "packed_tensor"),
+    *("packed_text", "packed_value"),
 ]
 
 _HPARAMS: Final = "hparams"
@@ -35,6 +35,7 @@ _TENSOR_VALUES: Final = {  # by dtype of a TensorProto: the numpy dtype, the fie
 _STRING: Final = 7
 _WRITTEN: Final = {"b": (10, "?"), "i": (9, "<i8"), "u": (23, "<u8"), "f": (2, "<f8")}  # by kind of a numpy dtype
 _MOST_ELEMENTS: Final = 1 << 24
+_LARGEST_INT: Final = 1 << 53  # doubles hold all ints up to this one
 _MOST_KNOWN: Final = 1 << 14  # ends of events
 
 
@@ -310,8 +311,25 @@ def packed_tensor(tag: str, values: Any, plugin: str = "") -> bytes | None:
     return field(1, tag) + field(8, tensor) + (field(9, field(1, field(1, plugin))) if plugin else b"")
 
 
+KEPT: Final = {
+    "text": {"tag", "msg"},
+    "image": {"tag", "image", "height", "width", "colorspace"},
+    "histogram": {"tag", "limits", "counts", "num", "sum", "min", "max", "sum_squares"},
+    "hparams": {"tag", "hparams"},
+    "tensor": {"tag", "values", "plugin"},
+}
+"""The keys that `packed_value` writes, by the type of the event."""
+
+
 def packed_value(data: Mapping[Any, Any]) -> bytes | None:
     """The value of a summary that became the event frame *data*; None for any other frame."""
+    try:
+        return _packed_value(data)
+    except (ValueError, TypeError, OverflowError):  # it has the keys of a histogram, but not its numbers
+        return None
+
+
+def _packed_value(data: Mapping[Any, Any]) -> bytes | None:
     tag = str(data.get("tag", ""))
     match data:
         case {"type": "text", "tag": _, "msg": str(text)}:
@@ -343,4 +361,6 @@ def _packed_json(value: Any) -> bytes:
         return field(1, 0)
     if isinstance(value, bool):
         return field(4, int(value))
+    if isinstance(value, int) and abs(value) > _LARGEST_INT:
+        return field(3, str(value))  # as a double, a seed of 64 bits would lose digits
     return field(2, float(value)) if isinstance(value, int | float) else field(3, str(value))

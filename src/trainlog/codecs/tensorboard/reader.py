@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -56,19 +57,24 @@ class TensorBoardReader(Reader):
         if not self.files:
             raise UnknownFormat("there are no event files in this folder", path=path)
         meta: dict[str, Any] = {}
+        is_log, others = False, list[Path]()
         for file in self.files:
             with Source(file) as source:
                 if source.size and not is_event_file(source.read(0, _HEAD)):
-                    raise UnknownFormat("this is not an event file of TensorBoard", path=file)
+                    others.append(file)
+                elif source.size:
+                    is_log = True
                 parser = EventParser()
                 for at, message in Records(source, lambda _: None).read():
                     if at > _HPARAMS_WITHIN:
                         break
                     with suppress(ValueError):
                         event = parser.parse(message)
-                        self._began = self._began or event.wall
+                        self._began = self._began or (event.wall if math.isfinite(event.wall) else 0.0)
                         for other in event.others:
                             meta |= other.get("hparams", {})
+        if others and not is_log:  # next to an event file, a damaged one costs only its own records
+            raise UnknownFormat("this is not an event file of TensorBoard", path=others[0])
         if self._began:
             meta.setdefault(WALL, self._began)
         self.header = Header({"task": path.name, **meta})

@@ -12,6 +12,7 @@ import numpy as np
 
 from trainlog.codec import Writer
 from trainlog.codecs.tensorboard.events import (
+    KEPT,
     packed_event,
     packed_scalars,
     packed_session,
@@ -24,7 +25,7 @@ from trainlog.conventions import began_at
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
 from trainlog.strictjson import lenient_json
-from trainlog.table.values import flatten
+from trainlog.table.values import flatten, number
 
 __all__ = ["TensorBoardWriter"]
 
@@ -43,6 +44,7 @@ class TensorBoardWriter(Writer):
             first += packed_record(packed_event(self._began, values=[packed_session(meta)]))
         if len(meta) < len(header.meta):
             self.losses["metadata other than numbers, words or bools"] += len(header.meta) - len(meta)
+        self.losses.update(f"header: {name}" for name in ("phase", "variables", "run", "end") if getattr(header, name))
         self._file = AppendFile(path, first)
         self.lock = self._file.lock
 
@@ -50,16 +52,13 @@ class TensorBoardWriter(Writer):
         """Write one frame; see `trainlog.codec.Writer.write`."""
         self.check(frame)
         losses: Counter[str] = Counter()
-        step = _int_of(frame.data.get("step"), self._step)
-        value = packed_value(frame.data) if frame.kind == Kind.EVENT else None
-        if value is not None:
-            values = [value]
-        elif frame.kind == Kind.EVENT:
-            if "file" in frame.data and "tag" in frame.data:  # as `trainlog.media` records them
-                losses[f"files next to the log, of {frame.data.get('type')} events"] += 1
-            values = [packed_text(f"event/{frame.data.get('type', '')}", _words(frame.data))]
-        else:
-            values = _values(frame, losses)
+        stated = frame.data.get("step", self._step)
+        step = _int_of(stated, self._step)
+        if step != stated and frame.kind in (Kind.STATS, Kind.EVENT):
+            losses[f"steps that are not whole numbers, of {frame.kind} frames"] += 1
+        values = [_event(frame.data, losses)] if frame.kind == Kind.EVENT else _values(frame, losses)
+        if not values and not losses:
+            losses[f"{frame.kind} frames without values"] += 1
         if values:
             self._file.append(packed_record(packed_event(self._began + float(frame.time), step, values=values)))
         self._step = step
@@ -76,7 +75,25 @@ class TensorBoardWriter(Writer):
 
 def _int_of(value: Any, otherwise: int) -> int:
     is_number = isinstance(value, int | float | np.integer | np.floating)
-    return int(value) if is_number and abs(float(value)) < 2**63 else otherwise
+    return int(value) if is_number and abs(number(value)) < 2**63 else otherwise
+
+
+def _event(data: Mapping[Any, Any], losses: Counter[str]) -> bytes:
+    """The value of a summary for an event frame; its other keys are counted."""
+    value = packed_value(data)
+    if value is not None:
+        kept = KEPT[data["type"]]
+    else:
+        if "file" in data and "tag" in data:  # as `trainlog.media` records them
+            losses[f"files next to the log, of {data.get('type')} events"] += 1
+        text = data.get("msg")
+        kept = {"msg"} if isinstance(text, str) else set(data)
+        if not isinstance(text, str):
+            text = lenient_json({str(key): value for key, value in data.items()})
+        value = packed_text(f"event/{data.get('type', '')}", text)
+    if others := data.keys() - kept - {"type", "step"}:
+        losses["keys of events besides their text"] += len(others)
+    return value
 
 
 def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
@@ -96,13 +113,8 @@ def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
                 else:
                     tensors.append(tensor)
                 continue
-            single = float(np.float32(value))
+            single = float(np.float32(number(value)))
             if single != value and value == value:
                 losses["digits beyond single precision, of this many numbers"] += 1
             scalars.append((prefix + name, single))
     return [*packed_scalars(scalars), *tensors]
-
-
-def _words(data: Mapping[Any, Any]) -> str:
-    text = data.get("msg")
-    return text if isinstance(text, str) else lenient_json({str(key): value for key, value in data.items()})
