@@ -405,3 +405,13 @@ def test_numbers_whose_sum_is_none_hide_no_run(tmp_path: Path, values: list[floa
     make_run(tmp_path / "odd.flog", {}, [{"step": n, "gap": value} for n, value in enumerate(values)])
     assert [run.name for run in trainlog.runs(tmp_path)] == ["good.flog", "odd.flog"]
     assert trainlog.runs(tmp_path).config.rows == 2
+
+
+def test_tables_of_runs_with_the_same_content_are_equal(tmp_path: Path) -> None:
+    sweep(tmp_path, seeds=2)
+    found = trainlog.runs(tmp_path)
+    table = found.table("stats")
+    assert table == pickle.loads(pickle.dumps(table)) == table.select(list(table)[::-1])
+    assert table != table.take(slice(1, None))
+    assert table != found.config
+    assert ("reward" in table, "nothing" in table) == (True, False)
