@@ -275,3 +275,8 @@ print([name for name in ("importlib.metadata", "lxml", "ssl") if name in sys.mod
     command = [sys.executable, "-c", code, str(tmp_path / "a.flog")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]", "[]"]
+
+
+def test_a_missing_log_with_a_name_that_is_nearly_too_long(tmp_path: Path) -> None:
+    with pytest.raises(LogNotFound):
+        trainlog.open(tmp_path / f"{'x' * 249}.flog")  # the name of its folder of parts would be too long
