@@ -415,3 +415,15 @@ def test_tables_of_runs_with_the_same_content_are_equal(tmp_path: Path) -> None:
     assert table != table.take(slice(1, None))
     assert table != found.config
     assert ("reward" in table, "nothing" in table) == (True, False)
+
+
+def test_a_slice_has_the_order_of_a_list(tmp_path: Path) -> None:
+    sweep(tmp_path, seeds=3)
+    found = trainlog.runs(tmp_path)
+    names = [run.name for run in found]
+    for part in (slice(None, None, -1), slice(4, 1, -2), slice(-3, None), slice(0, None, 2), slice(2, 2)):
+        assert [run.name for run in found[part]] == names[part]
+    backwards = found[::-1]
+    assert backwards.config["run"].tolist() == names[::-1]
+    assert list(dict.fromkeys(backwards.table("stats")["run"].tolist())) == names[::-1]
+    assert [run.name for run in backwards.filter("seed<2")] == [name for name in names[::-1] if "2" not in name]
