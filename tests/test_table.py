@@ -205,3 +205,11 @@ def test_tables_with_the_same_content_are_equal() -> None:
     assert one.rows_where(slice(0)) == one.rows_where(slice(0))
     with pytest.raises(TypeError, match="unhashable"):
         hash(one)
+
+
+@pytest.mark.parametrize("key", [3, None, ("a", "b"), 1.5])
+def test_a_key_that_is_not_text_is_a_missing_key(key: Any) -> None:
+    one = table({"a": 1})
+    assert one.get(key) is None
+    with pytest.raises(KeyError, match="no stats frame has the key"):
+        one[key]
