@@ -11,9 +11,20 @@ from pathlib import Path
 import pytest
 
 import trainlog
-from trainlog import Frame, Kind, plugins, registry
+from trainlog import Frame, Header, Kind, plugins, registry
 from trainlog.cli import main
-from trainlog.errors import CodecClash, CodecError, LogExists, LogNotFound, UnknownFormat, UnsupportedFrame
+from trainlog.errors import (
+    CodecClash,
+    CodecError,
+    CorruptLog,
+    DamagedLogWarning,
+    LogExists,
+    LogNotFound,
+    UnknownFormat,
+    UnsupportedFrame,
+)
+from trainlog.scan import Gap
+from trainlog.storage.source import Source
 
 GOLDEN = Path(__file__).parent / "data" / "flog"
 PLUG_IN = '''
@@ -275,3 +286,39 @@ print([name for name in ("importlib.metadata", "lxml", "ssl") if name in sys.mod
     command = [sys.executable, "-c", code, str(tmp_path / "a.flog")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]", "[]"]
+
+
+def test_a_missing_log_with_a_name_that_is_nearly_too_long(tmp_path: Path) -> None:
+    with pytest.raises(LogNotFound):
+        trainlog.open(tmp_path / f"{'x' * 249}.flog")  # the name of its folder of parts would be too long
+
+
+def test_damage_of_a_log_of_a_third_party_costs_no_frame_before_it(tmp_path: Path) -> None:
+    class Numbers(trainlog.SimpleCodec):
+        name = "numbers"
+        suffixes = (".numbers",)
+
+        def decode(self, source: Source) -> Iterator[Header | Frame]:
+            source.take(1)
+            yield Header()
+            while line := source.line():
+                if not line.strip().isdigit():
+                    raise CorruptLog("this is not a number", path=source.path, offset=source.offset)
+                yield Frame(float(line), Kind.STATS, {})
+
+        def encode(self, record: Header | Frame) -> bytes:
+            return b"N" if isinstance(record, Header) else b"%d\n" % record.time
+
+    path = tmp_path / "run.numbers"
+    path.write_bytes(b"N1\n2\nthree\n4\n")
+    reader = Numbers().read(path)
+    gaps: list[Gap] = []
+    assert [frame.time for frame in reader.frames(on_damage=gaps.append)] == [1.0, 2.0]
+    assert gaps == [Gap(5, 8)]
+    assert [frame.time for frame in reader.frames(on_damage="ignore")] == [1.0, 2.0]
+    with pytest.warns(DamagedLogWarning, match="8 bytes that are not a record, from byte 5"):
+        assert reader.table("stats").time.tolist() == [1.0, 2.0]
+    with pytest.raises(CorruptLog, match="this is not a number"):
+        list(reader.frames(on_damage="raise"))
+    (problem,) = reader.verify().problems
+    assert (problem.what, problem.offset, problem.size) == ("hole", 5, 8)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import copy
 import csv
+import pickle
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import trainlog
-from trainlog import FlogReplay, Frame, Kind
+from trainlog import FlogReplay, Frame, Kind, TrainingRecorder
 from trainlog.errors import EmptyLog
 
 
@@ -263,3 +267,37 @@ def test_physics_has_the_defaults_of_the_original_reader(tmp_path: Path) -> None
     (state,) = replay.iter_physics()
     assert (state["speed"], state["step"], state["skill"]) == (0.0, 0, "")
     assert state["com"].dtype == np.float64
+
+
+def test_an_index_is_right_while_another_thread_reads_another_block(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "run.flog", provenance=False) as log:
+        for step in range(600):
+            log.stats({"step": step})
+    frames = FlogReplay(tmp_path / "run.flog").stats_frames()
+    assert len(frames) == 600
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> Any:
+        """Do at each line of `__getitem__` what another thread could do there."""
+        if frame.f_code.co_name != "__getitem__" or not frame.f_code.co_filename.endswith("lazy_frames.py"):
+            return None
+        if event == "line":
+            frames[599]  # not traced: a trace function is not called inside of itself
+        return interrupt
+
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        found = [frames[n]["step"] for n in (3, 300, 4)]
+    finally:
+        sys.settrace(before)
+    assert found == [3, 300, 4]
+
+
+def test_a_replay_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "run.flog", "ant", metadata={"dt": 0.5}, provenance=False) as log:
+        log.state({"step": 2, "qpos": [1.0]})
+    replay = FlogReplay(tmp_path / "run.flog")
+    for other in (pickle.loads(pickle.dumps(replay)), copy.deepcopy(replay)):
+        assert other.conventions.dt == 0.5
+        assert other.conventions.keys == replay.conventions.keys
+        assert [state["sim_time"] for state in other.iter_physics()] == [1.0]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 import tracemalloc
 from typing import Any
 
@@ -184,3 +186,30 @@ def test_a_column_that_few_rows_have_takes_what_it_holds() -> None:
     assert [frame.data for frame in table.frames()] == [data for _, data in rows]
     both = joined(Kind.STATS, [table, table])
     assert np.flatnonzero(both.valid("k3")).tolist() == [3, 5003]
+
+
+def test_tables_with_the_same_content_are_equal() -> None:
+    rows = [{"a": 1, "b": [1.5, float("nan")], "c": "x"}, {"a": None, "b": [2.5, 3.5]}, {"c": {"d": [1, [2]]}}]
+    one = table(*rows)
+    assert one == table(*rows)
+    assert one == copy.deepcopy(one) == pickle.loads(pickle.dumps(one))
+    assert one == one.select(["c/d", "c", "b", "a"])
+    assert one != table(*rows[:2], {"c": {"d": [1, [3]]}})
+    assert one != table(rows[0], {"b": [2.5, 3.5]}, rows[2])  # absent is not null
+    assert one != one.select(["a"])
+    assert one != one.rows_where(slice(2))
+    assert one != table_of(Kind.EVENT, enumerate(rows))
+    assert one != table_of(Kind.STATS, ((n + 1, row) for n, row in enumerate(rows)))
+    assert one != dict(one)
+    assert table() == table()
+    assert one.rows_where(slice(0)) == one.rows_where(slice(0))
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)
+
+
+@pytest.mark.parametrize("key", [3, None, ("a", "b"), 1.5])
+def test_a_key_that_is_not_text_is_a_missing_key(key: Any) -> None:
+    one = table({"a": 1})
+    assert one.get(key) is None
+    with pytest.raises(KeyError, match="no stats frame has the key"):
+        one[key]

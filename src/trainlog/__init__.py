@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # the names of _MODULE_OF again, because type checkers do not run __getattr__; a test compares them
+    from trainlog import errors as errors  # pyright does not see submodules that only other modules import
     from trainlog.catalog.runs import runs as runs
     from trainlog.codec import Codec as Codec
     from trainlog.codec import Reader as Reader

@@ -22,6 +22,7 @@ from trainlog.model import End, Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.location import location
 from trainlog.storage.locks import lock_owner
+from trainlog.storage.replace import temporary_beside
 from trainlog.storage.source import Wait, never
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, STEP, Range, flatten, unknown_key
@@ -465,7 +466,7 @@ class Codec(ABC):
         for file in old:
             if owner := lock_owner(file):
                 raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
-        aside = {file: file.with_name(f".{file.name}.{os.getpid()}.old") for file in old}
+        aside = {file: temporary_beside(file, ".old") for file in old}
         try:
             for file, place in aside.items():
                 file.rename(place)

@@ -276,6 +276,9 @@ class Conventions:
         object.__setattr__(self, "_clocks", frozenset(clocks))
         object.__setattr__(self, "_ranks", ranks)
 
+    def __reduce__(self) -> tuple[type[Conventions], tuple[Any, ...]]:
+        return type(self), (dict(self.keys), self.positions, self.dt)  # a read-only map cannot be pickled
+
     @classmethod
     def of(cls, header: Header) -> Conventions:
         """The conventions of a log: those of its metadata first, then its declared variables, then the known ones.

@@ -15,7 +15,7 @@ from trainlog.model import Header, Kind
 from trainlog.plot import Metric, Run
 from trainlog.plot.axes import Floats
 from trainlog.statistics import scaled, student_quantile, unscaled
-from trainlog.table.column import Column
+from trainlog.table.column import different_rows
 from trainlog.table.values import flatten
 
 __all__ = ["Change", "Diff", "LeftOut", "MetricDiff", "diff"]
@@ -301,7 +301,7 @@ def _by_step(a: Run, b: Run, metric: Metric, axis: Any) -> MetricDiff | LeftOut:
         run.columns(metric.kind).table.column(metric.key).take(own[chosen])
         for run, own, chosen in zip((a, b), known, rows, strict=True)
     )
-    different = _different(one, two, len(common))
+    different = np.flatnonzero(different_rows(one, two))
     first = float(common[different[0]]) if len(different) else None
     return MetricDiff(metric, "", None, None, axis, first, 0.0, math.nan)
 
@@ -398,7 +398,7 @@ def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDi
     places = a.axis_values(kind, axis)
     for key in keys:
         one, two = (table.column(key) for table in tables)
-        different = _different(one, two, rows)
+        different = np.flatnonzero(different_rows(one.take(slice(rows)), two.take(slice(rows))))
         numbers = [run.columns(kind).numbers(key) if run.columns(kind).is_number(key) else None for run in (a, b)]
         last_a: float | None = None
         last_b: float | None = None
@@ -411,23 +411,3 @@ def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDi
         if first is not None and math.isnan(first):
             first = float(tables[0].time[different[0]])  # a frame without a value of the axis
         yield MetricDiff(Metric(kind, key), "", last_a, last_b, axis, first, 0.0, largest)
-
-
-def _different(one: Column, two: Column, rows: int) -> Any:
-    """The rows, of the first *rows*, in which two columns differ; NaN equals NaN, and absent is not null."""
-    a, b = one.values[:rows], two.values[:rows]
-    valid_a, valid_b = one.valid[:rows], two.valid[:rows]
-    if a.dtype == object or b.dtype == object or a.shape != b.shape:
-        pairs = zip(a.tolist(), b.tolist(), strict=True)
-        unequal = np.array([_cell(x) != _cell(y) for x, y in pairs], np.bool_)
-    else:
-        unequal = a != b
-        if a.dtype.kind in "fc" and b.dtype.kind in "fc":
-            unequal &= ~(np.isnan(a) & np.isnan(b))
-        unequal = unequal.reshape(rows, -1).any(axis=1)
-    other_state = (valid_a != valid_b) | (one.present[:rows] != two.present[:rows])
-    return np.flatnonzero(other_state | (valid_a & valid_b & unequal))
-
-
-def _cell(value: Any) -> str:
-    return repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)

@@ -42,7 +42,7 @@ class LazyFrames(Sequence[dict[str, Any]]):
         self._reader = reader
         self._kinds = kinds
         self._made = made
-        self._start, self._block = 0, list[dict[str, Any]]()
+        self._kept: tuple[int, list[dict[str, Any]]] = 0, []  # the block that an index read last, and where it begins
 
     @cached_property
     def _orders(self) -> npt.NDArray[np.int64]:
@@ -74,10 +74,12 @@ class LazyFrames(Sequence[dict[str, Any]]):
             found = list(self._taken(orders[::-1] if backwards else orders))
             return found[::-1] if backwards else found
         place = range(len(self))[index]
-        if not self._start <= place < self._start + len(self._block):
+        start, block = self._kept  # read and replaced as a whole, because other threads do so, too
+        if not start <= place < start + len(block):
             start = place - place % _BLOCK
-            self._start, self._block = start, list(self._taken(self._orders[start : start + _BLOCK]))
-        return self._block[place - self._start]
+            block = list(self._taken(self._orders[start : start + _BLOCK]))
+            self._kept = start, block
+        return block[place - start]
 
     def __repr__(self) -> str:
         kinds = "frames" if self._kinds is None else f"{', '.join(map(str, self._kinds))} frames"

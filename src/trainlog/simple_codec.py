@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainlog.codec import Codec, Reader, Writer
-from trainlog.errors import TruncatedLog
+from trainlog.errors import DamagedLog, TruncatedLog
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, batches_of, damage_handler
 from trainlog.storage.append import AppendFile
@@ -31,7 +31,8 @@ class SimpleCodec(Codec):
         next, as reading can continue at any record: a live dashboard does so.
 
         Raises:
-            CorruptLog: when the bytes are not a record.
+            CorruptLog: when the bytes are not a record. Readers report it as their *on_damage* says, and end there; a
+                codec that knows where the next record begins may continue with that one instead.
 
         """
 
@@ -83,8 +84,12 @@ class _SimpleReader(Reader):
                 if isinstance(record, Frame):
                     yield end, source.offset, record
                 end = source.offset
-        except TruncatedLog:
-            damage_handler(on_damage, self.path)(Gap(end, source.size - end, torn=True))
+        except DamagedLog as error:
+            is_torn = isinstance(error, TruncatedLog)
+            if on_damage == "raise" and not is_torn:
+                raise  # it says what is wrong
+            # Only the codec could tell where the next record begins, so nothing after the damage is read.
+            damage_handler(on_damage, self.path)(Gap(end, source.size - end, torn=is_torn))
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
         place = Place(0, 0) if scan.after is None else Place.parse(scan.after)

@@ -405,3 +405,25 @@ def test_numbers_whose_sum_is_none_hide_no_run(tmp_path: Path, values: list[floa
     make_run(tmp_path / "odd.flog", {}, [{"step": n, "gap": value} for n, value in enumerate(values)])
     assert [run.name for run in trainlog.runs(tmp_path)] == ["good.flog", "odd.flog"]
     assert trainlog.runs(tmp_path).config.rows == 2
+
+
+def test_tables_of_runs_with_the_same_content_are_equal(tmp_path: Path) -> None:
+    sweep(tmp_path, seeds=2)
+    found = trainlog.runs(tmp_path)
+    table = found.table("stats")
+    assert table == pickle.loads(pickle.dumps(table)) == table.select(list(table)[::-1])
+    assert table != table.take(slice(1, None))
+    assert table != found.config
+    assert ("reward" in table, "nothing" in table) == (True, False)
+
+
+def test_a_slice_has_the_order_of_a_list(tmp_path: Path) -> None:
+    sweep(tmp_path, seeds=3)
+    found = trainlog.runs(tmp_path)
+    names = [run.name for run in found]
+    for part in (slice(None, None, -1), slice(4, 1, -2), slice(-3, None), slice(0, None, 2), slice(2, 2)):
+        assert [run.name for run in found[part]] == names[part]
+    backwards = found[::-1]
+    assert backwards.config["run"].tolist() == names[::-1]
+    assert list(dict.fromkeys(backwards.table("stats")["run"].tolist())) == names[::-1]
+    assert [run.name for run in backwards.filter("seed<2")] == [name for name in names[::-1] if "2" not in name]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from trainlog.codec import Batch, Position, Reader, Scan
 from trainlog.codecs.flog import FlogCodec
 from trainlog.codecs.parquet import ParquetCodec, row_groups, writer
 from trainlog.codecs.parquet.reader import ParquetReader
-from trainlog.errors import CorruptLog, InvalidPosition, MissingExtra, UnknownFormat
+from trainlog.errors import CorruptLog, InvalidPosition, LogWriteError, MissingExtra, UnknownFormat
 from trainlog.simple_codec import SimpleCodec
 from trainlog.storage.source import Source
 from trainlog.table.builder import table_of
@@ -640,3 +641,30 @@ def test_no_format_is_imported_by_another() -> None:
     code = "import sys, trainlog.codecs.parquet; print([name for name in sys.modules if 'codecs.flog' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.parquet")
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    path.unlink()
+    with trainlog.create(path) as writer:
+        writer.write_all(stats({"reward": 1.0}))
+    assert trainlog.open(path).table("stats")["reward"].tolist() == [1.0]
+
+
+def test_a_log_with_the_longest_name_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / f"{'x' * 247}.parquet"
+    for reward in (1.0, 2.0):
+        with trainlog.create(path, overwrite=True) as writer:
+            writer.write_all(stats({"reward": reward}))
+    assert trainlog.open(path).table("stats")["reward"].tolist() == [2.0]
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(LogWriteError, match="name too long"):
+        trainlog.create(tmp_path / f"{'x' * 250}.parquet")
+    assert not [*tmp_path.iterdir()]

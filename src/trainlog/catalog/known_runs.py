@@ -49,7 +49,7 @@ class KnownRuns:
         on_error: what to do about damaged logs.
         progress: whether to show a bar on a terminal, or a function to call instead.
         workers: the number of processes that read; None means one per core.
-        names: the names of the chosen runs; None means all.
+        names: the names of the chosen runs, in their order; None means all, in the natural order.
 
     """
 
@@ -57,13 +57,13 @@ class KnownRuns:
     on_error: OnError
     progress: bool | Callable[[int, int], object]
     workers: int | None
-    names: frozenset[str] | None = None
+    names: tuple[str, ...] | None = None
     # All runs of the catalogs, without and with what is in their frames; shared with all results of `only`.
     _looked: dict[bool, dict[str, KnownRun]] = field(default_factory=dict)
 
     def only(self, names: Iterable[str]) -> KnownRuns:
-        """The runs with these *names*."""
-        return replace(self, names=frozenset(names))
+        """The runs with these *names*, in this order."""
+        return replace(self, names=tuple(names))
 
     def refreshed(self) -> KnownRuns:
         """All runs, to be looked at again."""
@@ -96,7 +96,7 @@ class KnownRuns:
     def _chosen(self, *, read: bool) -> dict[str, KnownRun]:
         """The chosen runs, including damaged ones."""
         found = self._all(read=read)
-        return found if self.names is None else {name: one for name, one in found.items() if name in self.names}
+        return found if self.names is None else {name: found[name] for name in self.names if name in found}
 
     def entries(self, *, read: bool) -> dict[str, KnownRun]:
         """The runs by name, without those that `on_error` leaves out; with *read*, their frames are read, too.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from trainlog.model import Kind
 from trainlog.table.arrow import arrow_column, extra, pandas_frame
 from trainlog.table.builder import ColumnBuilder, TableBuilder, batched
-from trainlog.table.column import Column, SparseColumn
+from trainlog.table.column import Column, SparseColumn, have_same_columns
 from trainlog.table.html import rows_html
 from trainlog.table.table import Table
 
@@ -97,6 +97,15 @@ class RunTable(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._columns
+
+    def __eq__(self, other: object) -> bool:
+        """Whether *other* has the same columns (in any order) and values; NaN equals NaN."""
+        return have_same_columns(self, other) if isinstance(other, RunTable) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping
 
     def __repr__(self) -> str:
         return f"<RunTable: {self.rows:,} rows × {len(self)} columns>"

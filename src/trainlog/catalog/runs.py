@@ -78,7 +78,7 @@ def runs(
 
 
 class Runs(Sequence[RunInfo]):
-    """Many runs, in the natural order of their paths; created by `trainlog.runs`.
+    """Many runs, in the natural order of their paths, or in that of a slice of them; created by `trainlog.runs`.
 
     Creating it is cheap. Headers are read when the runs are counted or named, and whole logs when the answer depends on
     their frames. Both happen once, as the catalog stores the result. The object itself keeps what it has found;

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codec import Codec
-from trainlog.errors import LogExists
+from trainlog.errors import LogExists, LogWriteError
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.replace import temporary_beside
 from trainlog.table.table import Table
@@ -22,7 +22,11 @@ class SpooledWriter(ForwardingWriter):
 
     def __init__(self, path: Path, header: Header, spool: Codec) -> None:
         """Begin; *spool* is that other format."""
-        if path.exists():
+        try:
+            exists = path.exists()
+        except OSError as error:  # such as a name that is too long
+            raise LogWriteError(f"cannot create it: {error.strerror}", path=path) from error
+        if exists:
             raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
         self._path = path
         self._spool = temporary_beside(path, spool.suffixes[0])

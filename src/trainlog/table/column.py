@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, Self
+from collections.abc import Iterator, KeysView
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ABSENT", "NULL", "VALUE", "Column", "SparseColumn"]
+__all__ = ["ABSENT", "NULL", "VALUE", "Column", "SparseColumn", "different_rows", "have_same_columns"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -68,6 +69,53 @@ class Column(NamedTuple):
         out = self.values.astype(np.float64)
         out[self.state != VALUE] = np.nan
         return out
+
+
+def different_rows(one: Column, two: Column) -> Bools:
+    """The rows in which two columns of the same length differ: bools, shape (rows,).
+
+    NaN equals NaN, and absent is not null.
+    """
+    a, b = one.values, two.values
+    if a.dtype == object or b.dtype == object or a.shape != b.shape:
+        pairs = zip(a.tolist(), b.tolist(), strict=True)
+        unequal = np.fromiter((_text(x) != _text(y) for x, y in pairs), np.bool_, len(a))
+    else:
+        unequal = a != b
+        if a.dtype.kind in "fc" and b.dtype.kind in "fc":
+            unequal &= ~(np.isnan(a) & np.isnan(b))
+        unequal = unequal.any(axis=tuple(range(1, unequal.ndim)))
+    different: Bools = (one.valid != two.valid) | (one.present != two.present) | (one.valid & two.valid & unequal)
+    return different
+
+
+def _text(value: Any) -> str:
+    return repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+
+
+class HasColumns(Protocol):
+    """A table."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def keys(self) -> KeysView[str]:
+        """The names of the columns."""
+
+    def column(self, key: str) -> Column:
+        """A column with its validity."""
+
+
+def have_same_columns(one: HasColumns, two: HasColumns) -> bool:
+    """Whether two tables have the same columns in any order, with the same values; see `different_rows`."""
+    return (
+        one.rows == two.rows
+        and one.keys() == two.keys()
+        and not any(different_rows(one.column(key), two.column(key)).any() for key in one)
+    )
 
 
 class SparseColumn(NamedTuple):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trainlog.model import Frame, Kind
 from trainlog.table.arrow import arrow_table, pandas_frame, polars_frame, with_time
-from trainlog.table.column import ABSENT, NULL, VALUE, Column, SparseColumn
+from trainlog.table.column import ABSENT, NULL, VALUE, Column, SparseColumn, have_same_columns
 from trainlog.table.values import BATCH, number, unknown_key
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ Bools = npt.NDArray[np.bool_]
 class Table(Mapping[str, Array]):
     """Columns by name, all of one length, and the time of each row.
 
-    It is a mapping: ``table["reward"]``, ``dict(table)``, ``np.savez("stats.npz", **table)``.
+    It is a mapping: ``table["reward"]``, ``dict(table)``, ``np.savez("stats.npz", **table)``. Tables with the same
+    content are equal.
 
     A column is an array of shape (rows, ...). Its dtype and shape follow from the values, by rules that every codec's
     faster path must also follow:
@@ -93,6 +94,18 @@ class Table(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether *other* has the same kind, times, columns (in any order) and values; NaN equals NaN."""
+        if not isinstance(other, Table):
+            return NotImplemented
+        return (
+            self.kind == other.kind
+            and np.array_equal(self.time, other.time, equal_nan=True)
+            and have_same_columns(self, other)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping
 
     def __repr__(self) -> str:
         return f"<Table {self.kind}: {self.rows} rows × {len(self)} columns>"

@@ -140,11 +140,11 @@ def in_range(values: Any, limits: Range | None) -> Bools:
     return found
 
 
-def unknown_key(key: str, known: Iterable[str], kind: Kind) -> str:
+def unknown_key(key: object, known: Iterable[str], kind: Kind) -> str:
     """One sentence for a key that does not exist, with the most similar keys that do."""
     import difflib
 
-    near = difflib.get_close_matches(key, list(known), 3, 0.5)
+    near = difflib.get_close_matches(key, list(known), 3, 0.5) if isinstance(key, str) else []
     return f"no {kind} frame has the key {key!r}" + (f"; near it: {', '.join(near)}" if near else "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,7 +102,7 @@ def _file(pa: Any, path: Path) -> Any:
     """The file in a form that pyarrow reads."""
     if isinstance(path, RemotePath):
         return pa.PythonFile(SourceFile(Source(path)), mode="r")
-    return pa.OSFile(str(path))
+    return pa.OSFile(os.fsencode(path))  # as text, pyarrow takes only names in UTF-8
 
 
 def _chosen(log: LogFile, scan: Scan, place: Place) -> Iterable[tuple[RowGroup, dict[Kind, Ints]]]:
