@@ -10,7 +10,16 @@ from pathlib import Path
 
 from trainlog import conversion, registry
 from trainlog.codec import Reader
-from trainlog.errors import CodecError, DamagedLog, LogExists, LogInUse, LogWriteError, TrainlogError, TruncatedLog
+from trainlog.errors import (
+    CodecError,
+    DamagedLog,
+    LogExists,
+    LogInUse,
+    LogWriteError,
+    TrainlogError,
+    TruncatedLog,
+    UnknownFormat,
+)
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.compressed import MAGIC
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
@@ -94,7 +103,10 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
 
 def _check_suffix(written: Path, target: Path) -> None:
     """Refuse a *target* whose suffix is that of another format than the log *written* has: no other tool reads it."""
-    codec = registry.codec_of(written, None)
+    try:
+        codec = registry.codec_of(written, None)
+    except UnknownFormat:
+        return  # a log of no bytes, as a killed writer may leave it, has no format yet
     if registry.suffix_of(target) and registry.codec_for_writing(target, None).name != codec.name:
         suffix = codec.suffixes[0]
         raise CodecError(f"the repaired log is a {suffix} file; give it that suffix, and convert it then", path=target)
