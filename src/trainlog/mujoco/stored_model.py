@@ -7,12 +7,9 @@ decode a model; other programs skip them, as FLOG allows.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +25,7 @@ from trainlog.model import Frame
 from trainlog.mujoco.state import element_names, import_mujoco
 from trainlog.recorder import TrainingRecorder
 from trainlog.scan import Scan
+from trainlog.storage.locks import one_at_a_time
 
 __all__ = ["Names", "StoredModel", "element_names_of", "store_model", "stored_models"]
 
@@ -141,7 +139,7 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
     known = _KNOWN.setdefault(log, set())
     if hash[:_DIGITS] in known:
         return hash[:_DIGITS]
-    with _alone(Path(log.path).parent):
+    with one_at_a_time(Path(log.path).parent):  # so that no two shards store the same model
         if not known:  # the log is read once, and not again for each change of the model
             known.update(_already(log))
         if hash[:_DIGITS] in known:
@@ -164,22 +162,3 @@ def _already(log: TrainingRecorder) -> dict[str, StoredModel]:
         return stored_models(registry.open(log.path))
     except TrainlogError:
         return {}
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Within this block no other process looks for models in *folder*, so that no two shards store the same one.
-
-    Without locks in the file system, two shards may both store it.
-    """
-    fd = -1
-    try:
-        fd = os.open(folder, os.O_RDONLY)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    except OSError:
-        pass
-    try:
-        yield
-    finally:
-        if fd >= 0:
-            os.close(fd)

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from trainlog.codec import Reader, Summary
 from trainlog.codecs.flog.columns.scanner import ColumnScanner, StaleIndex
 from trainlog.codecs.flog.columns.sorter import FrameSorter
-from trainlog.codecs.flog.index.index import Candidates, Index, IndexBuilder
+from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, Index, IndexBuilder
 from trainlog.codecs.flog.index.index_file import finish, load_or_start
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.seals import EVERY, SEAL, SEAL_SIZE, is_seal, newest_seal, sealed_ranges
-from trainlog.codecs.flog.scanning.walk import Record, last_end, walk
+from trainlog.codecs.flog.scanning.walk import last_end, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
@@ -39,9 +38,7 @@ __all__ = ["FlogReader"]
 _KINDS: Final = tuple(map(Kind, range(256)))
 _SHARE: Final = 8  # the last rows are searched for in at most 1/8 of a file, before an index of it is built
 _NEAR: Final = 1 << 14  # bytes that are read at once, as requested frames may be close to one another
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+_NO_FRAMES: Final = FrameOffsets(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
 
 
 class FlogReader(Reader):
@@ -137,21 +134,36 @@ class FlogReader(Reader):
                     return
             yield from ColumnScanner(source, scan, self._sorter, place).batches(start, on_gap)
 
-    def scan_with_times(self, scan: Scan) -> tuple[list[Batch], Ints, Floats]:
-        """Answer *scan* in one stretch, and also return where the frames of all kinds begin, and their times.
+    def scan_with_frames(self, scan: Scan) -> tuple[list[Batch], FrameOffsets]:
+        """Answer *scan* in one stretch, and also return where the frames of all kinds are.
 
-        If the scan's position is in the middle of a stretch, the answer is the rest of that stretch. The two arrays
-        cover all frames after the position, inside and outside the ranges of the scan, in the order of the file.
+        If the scan's position is in the middle of a stretch, the answer is the rest of that stretch. The frames are all
+        after the position, inside and outside the ranges of the scan, in the order of the file.
         """
         place = None if scan.after is None else Place.parse(scan.after)
         source, start = self._open(None, hides=not scan.superseded)
         with source:
             place = None if place is None else self._checked(source, place, start)
-            scanner = ColumnScanner(source, scan, self._sorter, place, times=True)
+            scanner = ColumnScanner(source, scan, self._sorter, place, lists_frames=True)
             batches = next(stretches(scanner.batches(start, self._on_gap(source, scan.on_damage))))
-        offset, time = map(np.concatenate, zip((np.empty(0, np.int64), np.empty(0)), *scanner.times, strict=True))
-        behind = slice(None) if place is None or place.done else offset >= place.ahead
-        return list(batches.values()), offset[behind], time[behind]
+        frames = FrameOffsets(*map(np.concatenate, zip(_NO_FRAMES, *scanner.frames, strict=True)))
+        if place is not None and not place.done:
+            frames = frames.take(frames.offset >= place.ahead)
+        return list(batches.values()), frames
+
+    def scan_frames(self, frames: FrameOffsets, scan: Scan) -> Batch:
+        """Answer *scan* from these *frames* alone, which are of one kind.
+
+        Raises:
+            InvalidPosition: when they are not there anymore.
+
+        """
+        with open_source(self.path) as source:
+            scanner = ColumnScanner(source.freeze(), scan, self._sorter)
+            try:
+                return next(scanner.batches(source.size, lambda gap: None, Candidates(offsets=frames)))
+            except StaleIndex:
+                raise InvalidPosition("the log was replaced or cut; read it again", path=self.path) from None
 
     def _checked(self, source: Source, place: Place, start: int) -> Place:
         """*place*, verified against *source*, which may leave out parts of the file."""
@@ -222,11 +234,6 @@ class FlogReader(Reader):
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
         """Yield the frames that begin at these bytes; see `trainlog.codec.Reader.take`."""
-        for record in self.records(orders):
-            yield Frame(record.time, _KINDS[record.kind], record.data)
-
-    def records(self, orders: Iterable[int]) -> Iterator[Record]:
-        """Yield the frames that begin at these bytes, with their sizes."""
         with open_source(self.path) as source:
             block, base = b"", 0
             for at in orders:
@@ -245,7 +252,7 @@ class FlogReader(Reader):
                     data = decode(block[end - size : end])
                 except ValueError:
                     continue
-                yield Record(at, FRAME.size + size, time, kind, data)
+                yield Frame(time, _KINDS[kind], data)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Report what the file holds, and its damage; see `trainlog.codec.Reader.summary`."""

@@ -88,7 +88,7 @@ class ColumnScanner:
     """One scan of one file."""
 
     def __init__(
-        self, source: Source, scan: Scan, sorter: FrameSorter, place: Place | None = None, *, times: bool = False
+        self, source: Source, scan: Scan, sorter: FrameSorter, place: Place | None = None, *, lists_frames: bool = False
     ) -> None:
         """Prepare to answer *scan*.
 
@@ -97,7 +97,7 @@ class ColumnScanner:
             scan: the query.
             sorter: knows the shapes of earlier frames.
             place: which part of the answer was returned before.
-            times: whether to fill ``times``; then the frames of all kinds are read.
+            lists_frames: whether to fill ``frames``; then the frames of all kinds are read.
 
         """
         self._source = source
@@ -106,12 +106,12 @@ class ColumnScanner:
         self._needed = None if scan.columns is None else frozenset(scan.columns) | ({STEP} if scan.steps else set())
         self._place = place
         self._alone = next(iter(scan.wanted)) if scan.wanted is not None and len(scan.wanted) == 1 else None
-        kinds = None if times else scan.wanted
+        kinds = None if lists_frames else scan.wanted
         self._wanted = np.ones(256, np.bool_)
         if kinds is not None:
             self._wanted = np.zeros(256, np.bool_)
             self._wanted[list(kinds)] = True
-        self._only = None if times else self._alone
+        self._only = None if lists_frames else self._alone
         self._kinds: frozenset[int] | None = kinds
         self._rows: dict[int, _KindRows] = {}
         self._count = 0  # rows that are gathered for the next batch
@@ -124,9 +124,9 @@ class ColumnScanner:
         self._index: IndexBuilder | None = None
         self.steps: dict[int, list[tuple[Ints, npt.NDArray[np.float64]]]] = {}
         """By kind: offsets of frames and their steps, when the scan has a range of steps."""
-        self._with_times = times
-        self.times: list[tuple[Ints, npt.NDArray[np.float64]]] = []
-        """Offsets and times of the frames of all kinds, in and outside the ranges of the scan."""
+        self._lists_frames = lists_frames
+        self.frames: list[FrameOffsets] = []
+        """The frames of all kinds, in and outside the ranges of the scan."""
 
     def batches(
         self,
@@ -334,9 +334,9 @@ class ColumnScanner:
         time = overlapping(block, "<f8")[offset]
         places = self._source.to_file_offsets(place)
         hidden = _hidden(block, offset, length, kind, self._alone)
-        if self._with_times:
+        if self._lists_frames:
             shown = slice(None) if hidden is None else ~hidden
-            self.times.append((places[shown], time[shown]))
+            self.frames.append(FrameOffsets(places[shown], length[shown], time[shown], kind[shown]))
         for one in [int(self._only)] if self._only is not None else np.unique(kind).tolist():
             if not self._scan.wants(one):
                 continue

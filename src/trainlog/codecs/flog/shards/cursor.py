@@ -8,13 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
-from trainlog.codecs.flog.reader import Floats, Ints
 from trainlog.codecs.flog.scanning.walk import Record, walk
 from trainlog.codecs.flog.shards.files import Shard
-from trainlog.codecs.flog.shards.rows import latest_times
+from trainlog.codecs.flog.shards.rows import Floats, latest_times
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run
 from trainlog.model import Frame, Kind
-from trainlog.scan import Gap, OnDamage, Scan
+from trainlog.scan import Gap, Ints, OnDamage, Scan
 from trainlog.storage.source import growing, never
 
 __all__ = ["ShardCursor"]
@@ -35,8 +34,8 @@ class ShardCursor:
         # The order depends on the times of all frames, so the times of skipped frames of other kinds count too.
         self._until: tuple[Ints, Floats] | None = None
         if kind is not None and not follows:
-            _, offset, time = shard.reader.scan_with_times(Scan(kinds=(), on_damage="ignore", batch_rows=None))
-            self._until = offset, latest_times(time, self._shift)
+            _, frames = shard.reader.scan_with_frames(Scan(kinds=(), on_damage="ignore", batch_rows=None))
+            self._until = frames.offset, latest_times(frames.time, self._shift)
         self._gaps: dict[int, Gap] = {}
 
     def available(self) -> Iterator[tuple[float, Frame]]:

@@ -13,19 +13,19 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.reader import Floats, Ints
 from trainlog.codecs.flog.shards.files import Shard
-from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.conventions import RANK
 from trainlog.model import Kind
-from trainlog.scan import Place, Scan, damage_handler
+from trainlog.scan import Batch, Ints, Place, Scan, damage_handler
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 
-__all__ = ["BEGIN", "ShardRows", "keep_last", "latest_times", "merged"]
+__all__ = ["BEGIN", "Floats", "ShardRows", "keep_last", "latest_times", "merged"]
 
 BEGIN: Final = "0-"  # the position before the first frame
 _NO_ROWS: Final = np.empty(0, np.int64)
+
+Floats = npt.NDArray[np.float64]
 
 
 class ShardRows:
@@ -57,29 +57,31 @@ class ShardRows:
             batch_rows=None,
             on_damage=lambda gap: tell(replace(gap, file=path.name)),
         )
-        batches, self._offset, time = shard.reader.scan_with_times(asked)
-        self.latest = latest_times(time, shift)
+        batches, self._frames = shard.reader.scan_with_frames(asked)
+        self.latest = latest_times(self._frames.time, shift)
         self._end = batches[-1].position
-        for table, _, order, size, _ in batches:
-            if table.rows:
-                moved = Table(table.kind, table.time + shift, {key: table.stored(key) for key in table})
-                self.tables[table.kind] = moved, order, size
+        for batch in batches:
+            self._add(batch)
+
+    def _add(self, batch: Batch) -> None:
+        table = batch.table
+        if table.rows:
+            moved = Table(table.kind, table.time + self._shift, {key: table.stored(key) for key in table})
+            self.tables[table.kind] = moved, batch.order, batch.size
 
     def keep_last(self, kind: Kind, count: int) -> None:
-        """Keep only the last *count* rows of one kind, in columns built from these rows alone."""
+        """Keep only the last *count* rows of one kind, as columns that are made from these alone."""
         if kind not in self.tables or count >= self.tables[kind][0].rows:
             return
         _, offset, _ = self.tables.pop(kind)
         if count:
-            records = list(self.shard.reader.records(offset[-count:].tolist()))
-            builder = TableBuilder(kind, self._columns)
-            builder.add_frames([record.time + self._shift for record in records], [record.data for record in records])
-            size = sum(record.size - FRAME.size for record in records)
-            self.tables[kind] = builder.finish(), offset[-count:], size
+            frames = self._frames.take(np.searchsorted(self._frames.offset, offset[-count:]))
+            scan = Scan(kinds=kind, columns=self._columns, batch_rows=None)
+            self._add(self.shard.reader.scan_frames(frames, scan))
 
     def numbers(self, offset: Ints) -> Ints:
         """The places of the frames that begin at these bytes."""
-        return self.number[np.searchsorted(self._offset, offset)]
+        return self.number[np.searchsorted(self._frames.offset, offset)]
 
     def position(self, done: frozenset[int]) -> str:
         """Where the next scan of the file continues, when this one returned only the kinds in *done*."""
@@ -91,7 +93,8 @@ class ShardRows:
 
 def latest_times(time: Floats, shift: float) -> Floats:
     """For each frame the latest time up to it, shifted by *shift*."""
-    return np.maximum.accumulate(np.where(np.isnan(time), -np.inf, time + shift))
+    moved = time + shift
+    return np.maximum.accumulate(np.where(np.isnan(moved), -np.inf, moved))
 
 
 def _as_logged(limit: float | None, shift: float) -> float | None:
