@@ -81,6 +81,22 @@ def test_ctrl_c_reaches_the_processes_of_a_conversion_as_well(long_log: Path, tm
     assert list(out.iterdir()) == []
 
 
+def test_a_process_of_a_conversion_that_is_killed_ends_all_of_it(long_log: Path, tmp_path: Path) -> None:
+    """As the kernel does when memory runs out."""
+    out = tmp_path / "out"
+    out.mkdir()
+    other = tmp_path / "other.flog"
+    os.link(long_log, other)
+    with converting("--jobs", 2, "--to", "tensorboard", long_log, other, out) as process:
+        first = min(one.name for one in out.iterdir())
+        os.kill(int(first.split("-")[-2]), signal.SIGKILL)
+        printed, error = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (2, "")
+    assert error.strip().startswith("trainlog: a process of the conversion was killed")
+    assert error.strip().count("\n") == 0
+    assert list(out.iterdir()) == []
+
+
 def test_what_sigkill_leaves_goes_with_the_next_conversion(long_log: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

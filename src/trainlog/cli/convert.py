@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,9 +18,10 @@ import click
 
 from trainlog import conversion, registry
 from trainlog.cli.output import OutputPath, echo, progress, strict_json
-from trainlog.errors import TrainlogError
+from trainlog.errors import CodecError, TrainlogError
 from trainlog.model import Role, Variable
 from trainlog.storage.location import fixed_part, is_folder, local_path, location
+from trainlog.storage.replace import delete_leftovers
 
 __all__ = ["command"]
 
@@ -172,18 +172,30 @@ def _map(
         yield from map(convert, plan)
         return
     import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
+    others = multiprocessing.active_children()
     # Spawned, not forked: the fork of a process with threads, such as that of the progress bar, can hang.
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(plan)), _end_quietly) as pool:
-        yield from pool.imap(convert, plan)
-        pool.close()  # the end of the block stops the workers with SIGTERM, and one in its last step prints a traceback
-        pool.join()
+    with ProcessPoolExecutor(min(jobs, len(plan)), multiprocessing.get_context("spawn"), _ignore_ctrl_c) as pool:
+        try:
+            yield from pool.map(convert, plan)
+        except BaseException as error:
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.terminate()  # at once, with nothing undone: an exception could be lost in a finalizer
+            pool.shutdown(cancel_futures=True)
+            for folder in {target.parent for _, target in plan}:
+                delete_leftovers(folder)
+            if isinstance(error, BrokenProcessPool):
+                told = "a process of the conversion was killed, perhaps for lack of memory; try fewer --jobs"
+                raise CodecError(told) from None
+            raise
 
 
-def _end_quietly() -> None:
-    """Leave Ctrl-C to the parent process; when the parent ends this one, no temporary file is left."""
+def _ignore_ctrl_c() -> None:
+    """Leave Ctrl-C to the parent process, which ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def _print(result: _Result, *, single: bool) -> None:

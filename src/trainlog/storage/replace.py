@@ -16,7 +16,15 @@ from typing import BinaryIO, Final
 from trainlog.errors import LogWriteError, TrainlogError
 from trainlog.storage.location import local_path
 
-__all__ = ["atomic_write", "check_replaceable", "errors_name", "sync_folder", "temporary_beside", "temporary_name"]
+__all__ = [
+    "atomic_write",
+    "check_replaceable",
+    "delete_leftovers",
+    "errors_name",
+    "sync_folder",
+    "temporary_beside",
+    "temporary_name",
+]
 
 _numbers: Final = itertools.count()
 _LONGEST_NAME: Final = 200  # bytes; most file systems allow 255
@@ -38,7 +46,7 @@ def temporary_beside(path: Path, suffix: str = "") -> Path:
     """
     if path.parent not in _tidied:
         _tidied.add(path.parent)
-        _delete_leftovers(path.parent)
+        delete_leftovers(path.parent)
     while os.path.lexists(found := path.with_name(temporary_name(path.name, suffix))):
         pass  # left by an earlier process with this number
     return found
@@ -55,7 +63,8 @@ def errors_name(target: Path, temporary: Path) -> Iterator[None]:
         raise
 
 
-def _delete_leftovers(folder: Path) -> None:
+def delete_leftovers(folder: Path) -> None:
+    """Delete what killed processes of this machine have left in *folder* under a `temporary_name` without a suffix."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
