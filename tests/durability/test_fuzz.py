@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TARGETS = 9
-SECONDS = os.environ.get("TRAINLOG_FUZZ_SECONDS", "3")
+SECONDS = os.environ.get("TRAINLOG_FUZZ_SECONDS", "1")
 
 # Without atheris, and in a process of its own, as targets change limits and constants.
 CORPUS = """

@@ -176,7 +176,7 @@ def interruptible() -> Iterator[None]:
 @needs_mujoco
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_a_whole_log(tmp_path: Path) -> None:
-    flags = ("--iterations", "100000", "--directions", "3", "--elite", "2", "--horizon", "60", "--out", "cut")
+    flags = (*SMALL[2:], "--iterations", "100000", "--out", "cut")
     command = [sys.executable, str(SCRIPT), *flags]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8") as running:
         guard = threading.Timer(60, running.kill)
@@ -310,7 +310,7 @@ def test_no_video_without_opengl_but_all_the_rest(tmp_path: Path) -> None:
 
 @needs_mujoco
 def test_the_video_comes_out_of_the_log(tmp_path: Path) -> None:
-    done = demo(tmp_path, *SMALL, "--iterations", "2", "--out", "seen", "--video")
+    done = demo(tmp_path, *SMALL, "--iterations", "2", "--horizon", "20", "--out", "seen", "--video")
     assert (done.returncode, done.stderr) == (0, "")
     if "No video" in done.stdout:
         pytest.skip(next(line for line in done.stdout.splitlines() if line.startswith("No video")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import io
 import os
 import resource
@@ -43,6 +44,11 @@ from trainlog.errors import TrainlogError
 from trainlog.functions import learned_functions
 from trainlog.replay import FlogReplay
 from trainlog.server.app import create_app
+
+# Imported once, before the fork, and not by each process.
+for name in ("mujoco", "pandas", "PIL.ImageDraw", "rich.live", "anyio._backends._asyncio"):
+    if importlib.util.find_spec(name.partition(".")[0]):
+        importlib.import_module(name)
 
 MEGABYTES = 512
 """Of memory that a reader or a verb may take beside what the program takes that has read nothing."""

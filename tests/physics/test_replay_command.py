@@ -122,11 +122,12 @@ class TestVideo:
     @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -f counts in other units")
     def test_a_full_disk_leaves_no_broken_video(self, log: Path, tmp_path: Path) -> None:
         target = tmp_path / "videos" / "v.mp4"
-        self.render(log, target, "--episode", "all")
+        flags = "--episode all --fps 10"
+        self.render(log, target, *flags.split())
         size = target.stat().st_size // 1024
         target.unlink()
         command = f"ulimit -f {size}; exec {sys.executable} -m trainlog replay {log} --video {target} --size 320x240"
-        done = subprocess.run(["sh", "-c", f"{command} --episode all"], capture_output=True, text=True, check=False)
+        done = subprocess.run(["sh", "-c", f"{command} {flags}"], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
         assert f"{target}: " in done.stderr
         assert list(target.parent.iterdir()) == []
