@@ -256,7 +256,7 @@ class ColumnScanner:
                 good = self._sound(block, wanted, proven, stop)
                 reached = int(links.offset[good]) if good < len(links.kind) else links.next
                 if self._index is not None and not self._proving:
-                    self._index.see(at, block.data, links, good)
+                    self._index.see(at, links, good)
                 rows = np.flatnonzero(wanted[:good])
                 if len(rows):
                     offset, length = links.offset[rows], links.length[rows]
@@ -331,16 +331,16 @@ class ColumnScanner:
         self, frames: SortedFrames, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets
     ) -> None:
         """Add the requested ones of the whole *frames* to the rows of their kinds."""
-        time = overlapping(block, "<f8")[offset]
         places = self._source.to_file_offsets(place)
         hidden = _hidden(block, offset, length, kind, self._alone)
         if self._lists_frames:
             shown = slice(None) if hidden is None else ~hidden
-            self.frames.append(FrameOffsets(places[shown], length[shown], time[shown], kind[shown]))
+            self.frames.append(FrameOffsets(places[shown], length[shown], _times(block, offset)[shown], kind[shown]))
+        in_time = None if self._scan.time is None else in_range(_times(block, offset), self._scan.time)
         for one in [int(self._only)] if self._only is not None else np.unique(kind).tolist():
             if not self._scan.wants(one):
                 continue
-            chosen = self._chosen(one, frames, time, places, kind)
+            chosen = self._chosen(one, frames, in_time, places, kind)
             if hidden is not None:
                 chosen = ~hidden if chosen is None else chosen & ~hidden
             count = len(offset) if chosen is None else int(np.count_nonzero(chosen))
@@ -360,15 +360,15 @@ class ColumnScanner:
                 rows.last.add(block, offset[chosen], length[chosen], places[chosen])
 
     def _chosen(
-        self, kind: int, frames: SortedFrames, time: npt.NDArray[np.float64], places: Ints, kinds: Octets
+        self, kind: int, frames: SortedFrames, in_time: Mask | None, places: Ints, kinds: Octets
     ) -> Mask | None:
         """Which of the frames are of *kind* and requested; None when all are."""
         scan = self._scan
         masks = [] if self._only is not None else [kinds == kind]
-        if scan.time is not None:
-            masks.append(in_range(time, scan.time))
+        if in_time is not None:
+            masks.append(in_time)
         if scan.steps is not None:
-            steps = frames.numbers(len(time), STEP)
+            steps = frames.numbers(len(places), STEP)
             mine = slice(None) if self._only is not None else kinds == kind
             self.steps.setdefault(kind, []).append((places[mine], steps[mine]))
             masks.append(in_range(steps, scan.steps))
@@ -388,7 +388,7 @@ class ColumnScanner:
 
     def _sound(self, block: Block, wanted: Mask, proven: int, stop: int) -> int:
         """How many of the frames, from the first one on, can be used without examining the bytes around them."""
-        at, data, count, links = block
+        at, _, count, links = block
         good = len(links.kind)
         if not good:
             return 0
@@ -403,7 +403,7 @@ class ColumnScanner:
         np.logical_not(wanted[: good - 1], out=doubtful[1:])
         places = np.flatnonzero(doubtful)
         if len(places):
-            found = likely(overlapping(data, "<f8")[links.offset[places]], links.kind[places])
+            found = likely(links.time[places], links.kind[places])
             if not found.all():
                 good = int(places[found.argmin()])
         return good
@@ -416,6 +416,10 @@ class ColumnScanner:
         expected = rows + int(rows * left / done * 1.01) + 16
         most = self._scan.batch_rows
         builder.expected = expected if most is None else min(expected, 2 * max(most, rows))
+
+
+def _times(block: Octets, offset: Ints) -> npt.NDArray[np.float64]:
+    return overlapping(block, "<f8")[offset]
 
 
 def _hidden(block: Octets, offset: Ints, length: Ints, kind: Octets, only: int | None) -> Mask | None:

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.integrity.seals import SEAL
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.wire.layout import FRAME
@@ -146,7 +145,7 @@ class Index:
             good = len(links.kind)
             if good and links.next > count and at + links.next > stop:
                 good -= 1  # torn
-            survey.see(at, block, links, good)
+            survey.see(at, links, good)
             if survey.end == at:
                 break
             at = survey.end
@@ -297,35 +296,34 @@ class IndexBuilder:
         self._many = {kind for kind in known.kinds if kind not in known.offsets}
         self._broken = False
 
-    def see(self, at: int, block: Octets, links: Links, good: int) -> None:
+    def see(self, at: int, links: Links, good: int) -> None:
         """Add the first *good* frames of *links*, of the block that begins at byte *at* of the file."""
         if at != self.end or self._broken:
             return
         if links.broken:
             self._broken = True
-        first = 0
-        while first < good and not self._broken:
-            last = max(first + 1, int(np.searchsorted(links.offset[:good], links.offset[first] + _PART)))
-            self._see_part(at, block, links, slice(first, last))
-            first = last
-
-    def _see_part(self, at: int, block: Octets, links: Links, which: slice) -> None:
-        offset, length, kind = links.offset[which], links.length[which], links.kind[which]
-        time = overlapping(block, "<f8")[offset]
+        if self._broken or not good:
+            return
+        offset, length, time, kind = links.offset[:good], links.length[:good], links.time[:good], links.kind[:good]
         reached = int(offset[-1] + length[-1])
-        ranges = {}
+        starts = _part_starts(offset)
+        parts: list[dict[int, tuple[int, float, float]]] = [{} for _ in starts]
         kinds = np.flatnonzero(np.bincount(kind)).tolist()
         for one in kinds:
             rows = np.flatnonzero(kind == one) if len(kinds) > 1 else slice(None)
             some = time[rows]
-            low, high = float(some.min()), float(some.max())
             # Nearly always the range alone shows that all of them are likely.
-            if not (one and low > _SHORTEST and high < _LONGEST) and not likely(some, kind[rows]).all():
+            if not (one and some.min() > _SHORTEST and some.max() < _LONGEST) and not likely(some, kind[rows]).all():
                 self._broken = True
                 return
-            ranges[one] = len(some), low, high
+            first = starts if isinstance(rows, slice) else np.searchsorted(rows, starts)
+            frames = np.diff(first, append=len(some))
+            first = first[frames > 0]
+            ranges = (frames[frames > 0], np.minimum.reduceat(some, first), np.maximum.reduceat(some, first))
+            for i, *values in zip(np.flatnonzero(frames).tolist(), *map(np.ndarray.tolist, ranges), strict=True):
+                parts[i][one] = tuple(values)
             if one not in self._many:
-                if len(some) * _APART > max(reached - int(offset[0]), _PART):
+                if len(some) * _APART > max(reached, _PART):
                     self._many.add(one)
                     self._offsets.pop(one, None)
                 else:
@@ -333,7 +331,8 @@ class IndexBuilder:
                         FrameOffsets(offset[rows] + at, length[rows], some, kind[rows])
                     )
         self.end = at + reached
-        self._parts.append(Part(self.end, ranges))
+        ends = [*(offset[starts[1:]] + at).tolist(), self.end]
+        self._parts += map(Part, ends, parts)
 
     def break_at(self, at: int) -> None:
         """Report that the bytes at *at* are not a frame, as they cannot be decoded."""
@@ -348,6 +347,14 @@ class IndexBuilder:
         few = {kind: some for kind, some in self._offsets.items() if sum(len(one.time) for one in some) <= most}
         offsets = {kind: FrameOffsets(*map(np.concatenate, zip(*some, strict=True))) for kind, some in few.items()}
         return self._known.with_parts(self._parts, offsets)
+
+
+def _part_starts(offset: Ints) -> Ints:
+    """The numbers of the frames that begin a part, of frames that begin at these bytes."""
+    starts = [0]
+    while (following := int(np.searchsorted(offset, offset[starts[-1]] + _PART))) < len(offset):
+        starts.append(following)
+    return np.array(starts)
 
 
 def _overlaps(low: Floats, high: Floats, limits: Range) -> npt.NDArray[np.bool_]:

@@ -22,6 +22,7 @@ __all__ = ["SLACK", "Block", "BlockReader", "Chain", "Links", "Octets"]
 
 Octets = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 _HEAD: Final = FRAME.size
 _unpack = struct.Struct("<I").unpack_from  # data_len
@@ -49,6 +50,7 @@ class Links(NamedTuple):
     Attributes:
         offset: int64, where in the block each frame begins.
         length: int64, bytes of each frame, including its header.
+        time: float64, the time of each frame.
         kind: uint8, the kind of each frame.
         next: where in the block the next frame should begin; past its end when the last frame extends beyond it.
         broken: True when the bytes at ``next`` cannot be a frame.
@@ -57,6 +59,7 @@ class Links(NamedTuple):
 
     offset: Ints
     length: Ints
+    time: Floats
     kind: Octets
     next: int
     broken: bool
@@ -81,8 +84,9 @@ class Chain:
         """
         # Kind, length and first payload byte of a frame that begins at any byte, as one number.
         heads: npt.NDArray[np.uint64] = np.ndarray((len(block) - 15,), "<u8", block, 8, (1,))
+        times: Floats = np.ndarray((len(block) - 15,), "<f8", block, 0, (1,))
         view = block.data
-        parts: list[tuple[Ints, Ints, npt.NDArray[np.uint64]]] = []
+        parts: list[tuple[Ints, Ints, Floats, npt.NDArray[np.uint64]]] = []
         at = 0
         broken = False
         horizon = _HORIZON
@@ -91,7 +95,7 @@ class Chain:
             ends = np.cumsum(length)
             ends += at
             offset = ends - length
-            head = heads[offset]
+            head, time = heads[offset], times[offset]  # both at once, while their part of the block is in the cache
             good = (head & _SIZE == ((length - _HEAD) << 8).view(np.uint64)) & (length > _HEAD)
             good &= _IS_FIRST[(head >> _FIRST).astype(np.uint8)] & (length <= _HEAD + MAX_PAYLOAD)
             if good.all():
@@ -101,16 +105,17 @@ class Chain:
                 n = int(good.argmin())
                 at = int(offset[n])
                 broken = not (0 < head[n] & _SIZE <= MAX_PAYLOAD << 8 and _IS_FIRST[block[at + _HEAD]])
-                offset, length, head = offset[:n], length[:n], head[:n]
+                offset, length, time, head = offset[:n], length[:n], time[:n], head[:n]
                 self._learn(length)
                 horizon = _HORIZON
-            parts.append((offset, length, head))
-            self._runs_are_short = _WORTH_GUESSING * int(np.count_nonzero(np.diff(length))) > len(length)
+            parts.append((offset, length, time, head))
+            if len(length) >= _HORIZON:  # fewer, such as those before a wrong guess, say little
+                self._runs_are_short = _WORTH_GUESSING * int(np.count_nonzero(np.diff(length))) > len(length)
         if not parts:
             none = np.empty(0, np.int64)
-            return Links(none, none, none.astype(np.uint8), at, broken)
-        offset, length, head = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return Links(offset, length, head.astype(np.uint8), at, broken)
+            return Links(none, none, none.astype(np.float64), none.astype(np.uint8), at, broken)
+        offset, length, time, head = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return Links(offset, length, time, head.astype(np.uint8), at, broken)
 
     def _guess(self, view: memoryview, at: int, stop: int, horizon: int) -> Ints:
         """Guess the lengths of the next frames with headers before *stop*, at most *horizon* runs of them."""
