@@ -50,7 +50,7 @@ check: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 test: check
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/test_layers.py $(ARGS)
 
 bench: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --group bench
