@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes.util
 import importlib.util
 import io
 import time
@@ -31,7 +32,9 @@ assert importlib.util.find_spec("trainlog")
 @pytest.fixture(scope="module")
 def webgl(make_chrome: Callable[..., Any]) -> Iterator[Any]:
     # Mesa, which MuJoCo's pictures need too, starts a scene in a third of the time that SwiftShader takes.
-    driver = make_chrome("--use-angle=gl-egl", "--ignore-gpu-blocklist", "--window-size=900,700")
+    mesa, own = ("gl-egl", "--ignore-gpu-blocklist"), ("swiftshader", "--enable-unsafe-swiftshader")
+    angle, allowed = mesa if ctypes.util.find_library("EGL") else own
+    driver = make_chrome(f"--use-angle={angle}", allowed, "--window-size=900,700")
     yield driver
     driver.quit()
 
