@@ -82,20 +82,19 @@ class Chain:
             stop: how many bytes of the block are valid.
 
         """
-        # Kind, length and first payload byte of a frame that begins at any byte, as one number.
-        heads: npt.NDArray[np.uint64] = np.ndarray((len(block) - 15,), "<u8", block, 8, (1,))
-        times: Floats = np.ndarray((len(block) - 15,), "<f8", block, 0, (1,))
+        # The first 16 bytes of a frame that begins at any byte: its time; and kind, length and first payload byte.
+        heads: npt.NDArray[np.void] = np.ndarray((len(block) - 15,), "V16", block, 0, (1,))
         view = block.data
-        parts: list[tuple[Ints, Ints, Floats, npt.NDArray[np.uint64]]] = []
+        parts: list[tuple[Ints, Ints, npt.NDArray[np.uint64], npt.NDArray[np.uint64]]] = []
         at = 0
         broken = False
         horizon = _HORIZON
         while at + _HEAD < stop and not broken:
-            length = _steps(view, at, stop) if self._runs_are_short else self._guess(view, at, stop, horizon)
+            length = self._step(view, at, stop) if self._runs_are_short else self._guess(view, at, stop, horizon)
             ends = np.cumsum(length)
             ends += at
             offset = ends - length
-            head, time = heads[offset], times[offset]  # both at once, while their part of the block is in the cache
+            time, head = heads[offset].view("<u8").reshape(-1, 2).T
             good = (head & _SIZE == ((length - _HEAD) << 8).view(np.uint64)) & (length > _HEAD)
             good &= _IS_FIRST[(head >> _FIRST).astype(np.uint8)] & (length <= _HEAD + MAX_PAYLOAD)
             if good.all():
@@ -109,13 +108,11 @@ class Chain:
                 self._learn(length)
                 horizon = _HORIZON
             parts.append((offset, length, time, head))
-            if len(length) >= _HORIZON:  # fewer, such as those before a wrong guess, say little
-                self._runs_are_short = _WORTH_GUESSING * int(np.count_nonzero(np.diff(length))) > len(length)
         if not parts:
             none = np.empty(0, np.int64)
-            return Links(none, none, none.astype(np.float64), none.astype(np.uint8), at, broken)
+            return Links(none, none, none.view(np.float64), none.astype(np.uint8), at, broken)
         offset, length, time, head = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return Links(offset, length, time, head.astype(np.uint8), at, broken)
+        return Links(offset, length, time.view(np.float64), head.astype(np.uint8), at, broken)
 
     def _guess(self, view: memoryview, at: int, stop: int, horizon: int) -> Ints:
         """Guess the lengths of the next frames with headers before *stop*, at most *horizon* runs of them."""
@@ -143,7 +140,21 @@ class Chain:
         self._length, self._count = run_length, run_count
         if len(runs) > _MOST_LENGTHS:
             runs.clear()
+        self._runs_are_short = len(lengths) >= _HORIZON and _WORTH_GUESSING * len(lengths) > sum(counts)
         return np.repeat(np.array(lengths, np.int64), counts)
+
+    def _step(self, view: memoryview, at: int, stop: int) -> Ints:
+        """The lengths of the next frames with headers before *stop*, read from one header after another."""
+        lengths: list[int] = []
+        last = stop - _HEAD - 1
+        while at <= last and len(lengths) < _STEPS:
+            length = _HEAD + _unpack(view, at + 9)[0]
+            lengths.append(length)
+            at += length
+        found = np.array(lengths, np.int64)
+        if len(found) == _STEPS:
+            self._runs_are_short = _WORTH_GUESSING * int(np.count_nonzero(np.diff(found))) > _STEPS
+        return found
 
     def _learn(self, length: Ints) -> None:
         """Correct the current run after a wrong guess, of which only frames of these lengths were there."""
@@ -152,17 +163,6 @@ class Chain:
             last = int(length[-1])
             others = np.flatnonzero(length != last)
             self._length, self._count = last, len(length) - (int(others[-1]) + 1 if len(others) else 0)
-
-
-def _steps(view: memoryview, at: int, stop: int) -> Ints:
-    """The lengths of the next frames with headers before *stop*, read from one header after another."""
-    lengths: list[int] = []
-    last = stop - _HEAD - 1
-    while at <= last and len(lengths) < _STEPS:
-        length = _HEAD + _unpack(view, at + 9)[0]
-        lengths.append(length)
-        at += length
-    return np.array(lengths, np.int64)
 
 
 class Block(NamedTuple):
