@@ -1,4 +1,4 @@
-"""What fuzzing by coverage has found, and some seconds more of it; `make fuzz` is for longer."""
+"""What fuzzing by coverage has found, and at night a second more of each target; `make fuzz` is for longer."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def test_nothing_is_found_in_the_corpus(tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout[-300:]}\n{done.stderr[-4000:]}"
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_nothing_is_found(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris is not installed (the dependency group fuzz)")
