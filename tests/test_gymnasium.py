@@ -238,9 +238,8 @@ def cheetah(file: Path) -> Any:
     return Totals(gymnasium.make("HalfCheetah-v5", max_episode_steps=200), file)
 
 
-@pytest.mark.parametrize(
-    ("cls", "mode"), [(SyncVectorEnv, AutoresetMode.NEXT_STEP), (AsyncVectorEnv, AutoresetMode.SAME_STEP)]
-)
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=lambda mode: mode.name)
+@pytest.mark.parametrize("cls", [SyncVectorEnv, AsyncVectorEnv], ids=lambda cls: cls.__name__)
 def test_eighty_episodes_of_half_cheetah(tmp_path: Path, cls: Any, mode: AutoresetMode) -> None:
     pytest.importorskip("mujoco")
     envs = cls([partial(cheetah, tmp_path / f"{env}.txt") for env in range(ENVS)], autoreset_mode=mode)

@@ -144,6 +144,8 @@ def test_the_report_is_written_with_the_machine_and_the_versions(tmp_path, monke
     assert f"numpy {np.__version__}" in report
     assert "## How it grows" in report
     assert "failed" not in report
+    for section in report.split("\n## "):
+        assert len({line.count("|") for line in section.splitlines() if line.startswith("|")}) <= 1
     assert "How it grows" in capsys.readouterr().out
 
 

@@ -176,7 +176,7 @@ def interruptible() -> Iterator[None]:
 @needs_mujoco
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_a_whole_log(tmp_path: Path) -> None:
-    flags = (*SMALL[2:], "--iterations", "100000", "--out", "cut")
+    flags = ("--iterations", "100000", "--directions", "3", "--elite", "2", "--horizon", "60", "--out", "cut")
     command = [sys.executable, str(SCRIPT), *flags]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8") as running:
         guard = threading.Timer(60, running.kill)

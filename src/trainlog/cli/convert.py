@@ -183,13 +183,13 @@ def _map(
         except BaseException as error:
             for process in multiprocessing.active_children():
                 if process not in others:
-                    process.terminate()  # at once, with nothing undone: an exception could be lost in a finalizer
+                    process.terminate()  # without a handler: an exception that it raised could be lost in a finalizer
             pool.shutdown(cancel_futures=True)
             for folder in {target.parent for _, target in plan}:
                 delete_leftovers(folder)
             if isinstance(error, BrokenProcessPool):
-                told = "a process of the conversion was killed, perhaps for lack of memory; try fewer --jobs"
-                raise CodecError(told) from None
+                reason = "a process of the conversion was killed, perhaps for lack of memory; try fewer --jobs"
+                raise CodecError(reason) from None
             raise
 
 
