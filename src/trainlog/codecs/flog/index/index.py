@@ -7,6 +7,7 @@ not by their order. For kinds that are few and far between, like stats among cre
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
@@ -33,6 +34,7 @@ _HIDDEN: Final = frozenset([SEAL, STATE])  # kinds that have frames that are not
 _PART: Final = 1 << 19
 _SHORTEST, _LONGEST = 2.0**-63, 2.0**41  # seconds
 _APART: Final = 1 << 13  # bytes between frames from which on it is faster to read each frame separately
+_TOGETHER: Final = 256  # frames, or blocks with fewer frames, of rare kinds that are counted together
 
 
 def likely(time: Floats, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -294,6 +296,8 @@ class IndexBuilder:
         self._parts: list[Part] = []
         self._offsets = {kind: [some] for kind, some in known.offsets.items()}
         self._many = {kind for kind in known.kinds if kind not in known.offsets}
+        self._rest: list[FrameOffsets] = []  # frames that their parts do not count yet
+        self._counted = 0  # parts that count all of their frames
         self._broken = False
 
     def see(self, at: int, links: Links, good: int) -> None:
@@ -305,34 +309,60 @@ class IndexBuilder:
         if self._broken or not good:
             return
         offset, length, time, kind = links.offset[:good], links.length[:good], links.time[:good], links.kind[:good]
-        reached = int(offset[-1] + length[-1])
-        starts = _part_starts(offset)
-        parts: list[dict[int, tuple[int, float, float]]] = [{} for _ in starts]
-        kinds = np.flatnonzero(np.bincount(kind)).tolist()
-        for one in kinds:
-            rows = np.flatnonzero(kind == one) if len(kinds) > 1 else slice(None)
-            some = time[rows]
+        self.end = at + int(offset[-1] + length[-1])
+        # A part begins with the first frame after each multiple of its size.
+        starts = sorted(set(offset.searchsorted(np.arange(0, offset[-1] + 1, _PART)).tolist()))
+        ends = [*(offset[starts[1:]] + at).tolist(), self.end]
+        # Most frames of a block are of one kind: these are counted here, with few calls of numpy.
+        most = int(kind[good // 2])
+        rest: Any = np.flatnonzero(kind != most)
+        if _are_few(good - len(rest), self.end - at):
+            rest = slice(None)
+            self._parts += [Part(end, {}) for end in ends]
+        else:
+            self._many.add(most)
+            self._offsets.pop(most, None)
+            begins = [*(starts - rest.searchsorted(starts)).tolist(), good - len(rest)]
+            some = time.copy()
+            some[rest] = np.inf
+            low = np.minimum.reduceat(some, starts)
+            some[rest] = -np.inf
+            high = np.maximum.reduceat(some, starts)
             # Nearly always the range alone shows that all of them are likely.
-            if not (one and some.min() > _SHORTEST and some.max() < _LONGEST) and not likely(some, kind[rows]).all():
+            if not (most and low.min() > _SHORTEST and high.max() < _LONGEST) and not likely(time, kind).all():
                 self._broken = True
                 return
-            first = starts if isinstance(rows, slice) else np.searchsorted(rows, starts)
-            frames = np.diff(first, append=len(some))
-            first = first[frames > 0]
-            ranges = (frames[frames > 0], np.minimum.reduceat(some, first), np.maximum.reduceat(some, first))
-            for i, *values in zip(np.flatnonzero(frames).tolist(), *map(np.ndarray.tolist, ranges), strict=True):
-                parts[i][one] = tuple(values)
-            if one not in self._many:
-                if len(some) * _APART > max(reached, _PART):
-                    self._many.add(one)
-                    self._offsets.pop(one, None)
-                else:
-                    self._offsets.setdefault(one, []).append(
-                        FrameOffsets(offset[rows] + at, length[rows], some, kind[rows])
-                    )
-        self.end = at + reached
-        ends = [*(offset[starts[1:]] + at).tolist(), self.end]
-        self._parts += map(Part, ends, parts)
+            counts = map(operator.sub, begins[1:], begins)
+            ranges = zip(counts, low.tolist(), high.tolist(), strict=True)
+            self._parts += [Part(end, {most: one} if one[0] else {}) for end, one in zip(ends, ranges, strict=True)]
+        self._rest.append(FrameOffsets(offset[rest] + at, length[rest], time[rest], kind[rest]))
+        if max(len(self._rest), len(self._rest[-1].time)) > _TOGETHER:
+            self._count_rest()
+
+    def _count_rest(self) -> None:
+        """Count the frames that their parts do not count yet."""
+        rest = FrameOffsets(*map(np.concatenate, zip(*self._rest, strict=True)))
+        if not likely(rest.time, rest.kind).all():
+            self._broken = True
+            return
+        parts = self._parts[self._counted :]
+        begin = self._parts[self._counted - 1].end if self._counted else self._known.end
+        part = np.searchsorted([one.end for one in parts], rest.offset, "right")
+        for kind in np.unique(rest.kind).tolist():
+            some = rest.take(rows := np.flatnonzero(rest.kind == kind))
+            places, first, counts = np.unique(part[rows], return_index=True, return_counts=True)
+            low, high = np.minimum.reduceat(some.time, first), np.maximum.reduceat(some.time, first)
+            for i, *values in zip(*(found.tolist() for found in (places, counts, low, high)), strict=True):
+                parts[i].ranges[kind] = tuple(values)
+            if kind in self._many:
+                continue
+            if _are_few(len(rows), self.end - begin):
+                self._offsets.setdefault(kind, []).append(some)
+            else:
+                self._many.add(kind)
+                self._offsets.pop(kind, None)
+        self._rest.clear()
+        self._counted = len(self._parts)
 
     def break_at(self, at: int) -> None:
         """Report that the bytes at *at* are not a frame, as they cannot be decoded."""
@@ -340,21 +370,20 @@ class IndexBuilder:
 
     def index(self) -> Index | None:
         """Return the index; None when the frames are not an unbroken chain."""
+        if self._rest and not self._broken:
+            self._count_rest()
         if self._broken:
             return None
         # A log that is looked at often grows by few frames of any kind, however many they are in the end.
-        most = max(self.end - int(self._known.offset[0]), _PART) // _APART
-        few = {kind: some for kind, some in self._offsets.items() if sum(len(one.time) for one in some) <= most}
+        size = self.end - int(self._known.offset[0])
+        few = {kind: some for kind, some in self._offsets.items() if _are_few(sum(len(one.time) for one in some), size)}
         offsets = {kind: FrameOffsets(*map(np.concatenate, zip(*some, strict=True))) for kind, some in few.items()}
         return self._known.with_parts(self._parts, offsets)
 
 
-def _part_starts(offset: Ints) -> Ints:
-    """The numbers of the frames that begin a part, of frames that begin at these bytes."""
-    starts = [0]
-    while (following := int(np.searchsorted(offset, offset[starts[-1]] + _PART))) < len(offset):
-        starts.append(following)
-    return np.array(starts)
+def _are_few(frames: int, size: int) -> bool:
+    """Whether so many frames in *size* bytes are so far apart that it is faster to read each frame separately."""
+    return frames * _APART <= max(size, _PART)
 
 
 def _overlaps(low: Floats, high: Floats, limits: Range) -> npt.NDArray[np.bool_]:
