@@ -57,6 +57,10 @@ _BUILT_IN: Final = {
     "gif": _BuiltIn("trainlog.plot.codec:GifCodec", (".gif",)),
 }
 
+_LONGEST_FIRST: Final = sorted(
+    ((suffix, built_in) for built_in in _BUILT_IN.values() for suffix in built_in.suffixes),
+    key=lambda pair: -len(pair[0]),
+)
 _HEAD_BYTES: Final = 4096
 
 
@@ -252,8 +256,9 @@ def suffix_of(path: Path) -> str:
 
 def _built_in_by_suffix(path: Path) -> Iterator[Codec]:
     """Yield the built-in codecs, those whose suffix matches *path* longest first."""
-    name = path.name
-    for built_in in sorted(_BUILT_IN.values(), key=lambda codec: -_suffix_length(name, codec.suffixes)):
+    name = path.name.lower()
+    matching = [built_in for suffix, built_in in _LONGEST_FIRST if name.endswith(suffix)]
+    for built_in in dict.fromkeys([*matching, *_BUILT_IN.values()]):
         yield built_in.load()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -69,6 +70,7 @@ class ColumnBuilder:
         self._main: Array | None = None
         self._main_rows: list[Rows] = []  # the rows that are set in the main array
         self._main_count = 0
+        self._main_like: tuple[np.dtype[Any], tuple[int, ...]] | None = None  # of the last block that went there
         self._blocks: list[tuple[Rows, Array]] = []
         self._nulls: list[Rows] = []
         self._table_rows = 0  # rows of the whole table, where this column holds only the few rows that have the key
@@ -110,14 +112,30 @@ class ColumnBuilder:
 
         Single-precision floats in arrays stay float32; all other floats become float64, and all ints int64 or uint64.
         """
-        dtype = _dtype_of(block)
-        if dtype.hasobject or dtype == np.uint64 or not self._fits_main(rows, block, dtype):
+        if self._continues_main(rows, block):
+            self._put_main(rows, block)
+            return
+        dtype = _dtype_of(block.dtype, block.ndim)
+        if dtype.kind in "Ou" or not self._fits_main(rows, block, dtype):
             self._blocks.append((rows, block if dtype.hasobject else block.astype(dtype)))
         else:
             self._put_main(rows, block)
 
+    def _continues_main(self, rows: Rows, block: Array) -> bool:
+        """Whether *block* certainly goes to the main array, as nearly all blocks do: it is like the one before it, the
+        array has room for it, and as many values as there are rows.
+        """
+        return (
+            isinstance(rows, slice)
+            and rows.start == self._main_count
+            and self._main is not None
+            and rows.stop <= len(self._main)
+            and _shape_of(block) == self._main_like
+        )
+
     def _put_main(self, rows: Rows, block: Array) -> None:
         assert self._main is not None
+        self._main_like = _shape_of(block)
         self._main[rows] = block
         self._main_count += len(block)
         last = self._main_rows[-1] if self._main_rows else None
@@ -129,12 +147,13 @@ class ColumnBuilder:
     def _fits_main(self, rows: Rows, block: Array, dtype: np.dtype[Any]) -> bool:
         """Whether *block* goes to the main array; if so, the array has room for its rows afterwards."""
         end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
-        main, shape = self._main, block.shape[1:]
-        if main is None and (end < _DENSE or any(_shape_of(one) != (dtype, shape) for _, one in self._blocks)):
-            return False  # few rows need no main array, and the first blocks decide its type
-        if main is not None and _shape_of(main) != (dtype, shape):
+        main, shape, count = self._main, block.shape[1:], self._main_count + len(block)
+        if main is None:
+            if end < _DENSE or any(_shape_of(one) != (dtype, shape) for _, one in self._blocks):
+                return False  # few rows need no main array, and the first blocks decide its type
+            count += sum(len(one) for _, one in self._blocks)
+        elif _shape_of(main) != (dtype, shape):
             return False
-        count = self._main_count + len(block) + sum(len(one) for _, one in self._blocks if main is None)
         if end >= _SPARSE_ROWS and _SPARSE * count < end:
             return False
         size = dtype.itemsize * math.prod(shape)
@@ -230,13 +249,14 @@ def _items(block: Array) -> Array:
     return block if block.dtype == object else objects(block.tolist())
 
 
-def _dtype_of(block: Array) -> np.dtype[Any]:
-    """The dtype in which a column keeps the values of *block*."""
-    match block.dtype.kind:
+@lru_cache
+def _dtype_of(dtype: np.dtype[Any], dimensions: int) -> np.dtype[Any]:
+    """The dtype in which a column keeps the values of a block."""
+    match dtype.kind:
         case "f":
-            return np.dtype(np.float32 if block.dtype.itemsize == 4 and block.ndim > 1 else np.float64)
+            return np.dtype(np.float32 if dtype.itemsize == 4 and dimensions > 1 else np.float64)
         case "i" | "u":
-            return np.dtype(np.uint64 if block.dtype == np.uint64 else np.int64)
+            return np.dtype(np.uint64 if dtype == np.uint64 else np.int64)
         case "b":
             return np.dtype(np.bool_)
     return np.dtype(object)

@@ -237,6 +237,8 @@ class RecordBatch:
         if leaf.marker in NUMBERS:
             dtype, behind = NUMBERS[leaf.marker]
             return ints_apart(None, self._view(np.dtype(dtype), self.layout.places[i] + behind))
+        if leaf.marker == BOOL:
+            return iter((Piece(None, self._view(_OCTET, self.layout.places[i]) == 0xC3),))
         place = self.offset + (_HEAD + leaf.offset)
         return values_at(self._block, place, self._block[place])
 

@@ -252,7 +252,7 @@ class ColumnScanner:
             while walk.at + _HEAD < stop:
                 block = self._blocks.read(walk.at, stop)
                 at, links = block.at, block.links
-                wanted = self._wanted[links.kind]
+                wanted = self._wanted.take(links.kind)
                 good = self._sound(block, wanted, proven, stop)
                 reached = int(links.offset[good]) if good < len(links.kind) else links.next
                 if self._index is not None and not self._proving:

@@ -55,9 +55,10 @@ class SortedFrames(NamedTuple):
         """Add the frames to a table in the file's order, or only the *chosen* ones."""
         matches, decoded = self.matches, self.decoded
         count = sum(len(rows) for rows, _ in matches) + len(decoded)
-        numbers = np.arange(builder.rows, builder.rows + count)
+        first = builder.rows
+        numbers = np.arange(first, first + count)
         if chosen is not None:
-            numbers = builder.rows - 1 + np.cumsum(chosen)
+            numbers = first - 1 + np.cumsum(chosen)
             count = int(np.count_nonzero(chosen))
             matches = [(rows[some], match.take(some)) for rows, match in matches if (some := chosen[rows]).any()]
             decoded = [entry for entry in decoded if chosen[entry[0]]]
@@ -69,7 +70,7 @@ class SortedFrames(NamedTuple):
         found = ((int(rows[i]), names) for rows, match in matches for i, names in match.firsts)
         builder.meet([*found, *((row, names) for names, row in firsts.items())])
         for rows, match in matches:
-            match.add_to(builder, _as_slice(numbers[rows]))
+            match.add_to(builder, slice(first, first + count) if len(rows) == count else _as_slice(numbers[rows]))
         if decoded:
             rows = numbers[[row for row, _, _ in decoded]]
             builder.time.put(rows, np.array([time for _, time, _ in decoded]))

@@ -58,6 +58,7 @@ AT_ONCE: Final = 1 << 19
 
 # A file of this library has a seal in this many last bytes, unless large frames are at its end.
 SEALED_WITHIN: Final = 768 << 10
+_PAGE: Final = 1 << 12  # its first seal is usually in so many first bytes, as it follows the first frame
 _SEALS_WITHIN: Final = 2 * EVERY, SEALED_WITHIN, 16 << 20
 
 
@@ -132,10 +133,10 @@ class Seal(NamedTuple):
 
 def last_seal(source: Source, start: int) -> Seal:
     """The last seal after byte *start*."""
-    end, piece = source.size, 2 * EVERY  # nearly always holds a seal
+    end, piece = source.size, _PAGE  # a closed log ends with a seal
     while end > start:
         begin = max(end - piece, start)
-        piece = min(4 * piece, 1 << 20)
+        piece = min(2 * EVERY // _PAGE * piece, 1 << 20)  # the second piece nearly always holds a seal
         block = source.block(begin, end - begin, end - begin)
         found = len(block)
         while (found := block.rfind(MAP, 0, found)) >= FRAME.size:
@@ -157,12 +158,15 @@ def newest_seal(source: Source, start: int) -> Seal:
 
     Like `last_seal`, but it does not search through the whole log of another program, which has no seals.
     """
-    near, tail, far = (max(source.size - within, start) for within in _SEALS_WITHIN)
+    size = source.size
+    near, tail, far = (max(size - within, start) for within in _SEALS_WITHIN)
     if tail == start:
         return last_seal(source, start)
     head = start + _SEALS_WITHIN[0]
     # In object storage, one request fetches everything that is examined of a log of another program.
-    seems_foreign = source.is_at_hand(start, head) and not contains(source, MAP, start, head)
+    seems_foreign = source.is_at_hand(start, head) and not any(
+        contains(source, MAP, start, end) for end in (start + _PAGE, head)
+    )
     seal = Seal() if seems_foreign else last_seal(source, near)
     if seal.end or _is_foreign(source, tail):
         return seal

@@ -2,9 +2,10 @@
 
 Each frame says where the next one begins, so following the chain takes one Python loop iteration per frame. But
 training logs repeat themselves: a hundred frames of one length, then another frame, then a hundred again. So a run of
-frames is guessed to be as long as the last run of the same frame length, or twice as long as it is so far; only where
-a guess ends is a header read. Then all the headers that should be there are compared at once, and wrong guesses are
-dropped. Where runs are short, nothing is guessed, and each header is read.
+frames is guessed to be as long as the last run of the same frame length. A run that is longer is followed frame by
+frame at first, then by guesses that double. Only where a guess ends is a header read. Then all the headers that should
+be there are compared at once, and wrong guesses are dropped. Where runs are short, nothing is guessed, and each header
+is read.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Chain:
             offset = ends - length
             time, head = heads[offset].view("<u8").reshape(-1, 2).T
             good = (head & _SIZE == ((length - _HEAD) << 8).view(np.uint64)) & (length > _HEAD)
-            good &= _IS_FIRST[(head >> _FIRST).astype(np.uint8)] & (length <= _HEAD + MAX_PAYLOAD)
+            good &= _IS_FIRST.take((head >> _FIRST).astype(np.uint8)) & (length <= _HEAD + MAX_PAYLOAD)
             if good.all():
                 at = int(ends[-1])
                 horizon *= 4
@@ -114,6 +115,10 @@ class Chain:
         offset, length, time, head = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return Links(offset, length, time.view(np.float64), head.astype(np.uint8), at, broken)
 
+    def step_back(self) -> None:
+        """Prepare for a block that begins with the last frame of the block before."""
+        self._count = max(self._count - 1, 0)
+
     def _guess(self, view: memoryview, at: int, stop: int, horizon: int) -> Ints:
         """Guess the lengths of the next frames with headers before *stop*, at most *horizon* runs of them."""
         lengths: list[int] = []
@@ -124,7 +129,8 @@ class Chain:
             length = _HEAD + unpack(view, at + 9)[0]
             if length == run_length:
                 left = runs.get(length, 0) - run_count
-                count = left if left > 0 else run_count if run_count >= _WORTH_DOUBLING else 1
+                # A run that is longer than the last one is often longer by one frame.
+                count = left if left > 0 else -left if -left >= _WORTH_DOUBLING else 1
             else:
                 runs[run_length] = run_count
                 run_length, run_count = length, 0
@@ -189,6 +195,7 @@ class BlockReader:
         self._source = source
         self._chain = Chain()
         self._size = _BLOCK
+        self._next = 0  # where the next block should begin, if the last frame is used from this one
         self._data = np.empty(0, np.uint8)
 
     def read(self, at: int, stop: int) -> Block:
@@ -202,7 +209,11 @@ class BlockReader:
             self._data = np.empty(self._size + SLACK, np.uint8)
         data = self._data
         count = self._source.fill(data.data[: min(self._size, stop - at)], at)
-        return Block(at, data, count, self._chain.follow(data, count))
+        if at < self._next:
+            self._chain.step_back()
+        links = self._chain.follow(data, count)
+        self._next = at + links.next
+        return Block(at, data, count, links)
 
     def enlarge(self, links: Links) -> bool:
         """Make blocks large enough for the first frame and the header of the next; False if that changes nothing."""

@@ -71,9 +71,9 @@ def header_of(text: bytes, phase: int) -> Header:
 
 def _variables_of(entries: Any) -> tuple[Variable, ...]:
     """The declared columns; none when another program uses that key for something else."""
-    names = {field.name for field in dataclasses.fields(Variable)}
     if not isinstance(entries, list):
         return ()
+    names = {field.name for field in dataclasses.fields(Variable)}
     for entry in entries:
         if not (isinstance(entry, dict) and {"name", "role"} <= entry.keys() <= names):
             return ()
