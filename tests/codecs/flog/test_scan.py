@@ -94,6 +94,25 @@ def test_no_row_is_lost_behind_a_damaged_frame_that_was_passed(make: Make) -> No
     assert one_batch_at_a_time(reader, kinds, [1]) == rows_of(reader, Scan(kinds=kinds))
 
 
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+@pytest.mark.parametrize("kinds", [{2}, {2, 4}])
+def test_no_row_is_lost_behind_a_frame_that_reaches_into_it(make: Make, kinds: set[int]) -> None:
+    """The last byte of a frame of another kind is missing; the next frame's first byte, 0, is as good a number."""
+    before = Flog.header() + Flog.frame(1.0, 4, {"x": 1}) + Flog.frame(2.0, 2, {"x": 2})
+    whole = before + Flog.frame(3.0, 200, {"x": 3})[:-1]
+    whole += b"".join(Flog.frame(i, 2 if i % 2 else 4, {"x": i}) for i in range(4, 9))
+    every = rows_of(trainlog.open(make(whole)), Scan(kinds=kinds))
+    assert [time for _, _, time in every] == [time for time in (1, 2, 4, 5, 6, 7, 8) if 4 in kinds or time in (2, 5, 7)]
+    for cut in range(len(before), len(whole)):
+        first = next(trainlog.open(make(whole[:cut])).scan(Scan(kinds=kinds)))
+        found, position, more = rows_in(first), first.position, True
+        reader = trainlog.open(make(whole))
+        while more:
+            batch = next(reader.scan(Scan(kinds=kinds, after=position)))
+            found, position, more = found + rows_in(batch), batch.position, batch.table.rows > 0
+        assert sorted(found) == every, cut
+
+
 @given(raw=files(), cuts=st.lists(st.floats(0, 1), max_size=6), kinds=st.sampled_from([None, frozenset([2])]))
 @settings(max_examples=100)
 def test_a_log_that_grows(raw: bytes, cuts: list[float], kinds: Any, tmp_path_factory: Any) -> None:

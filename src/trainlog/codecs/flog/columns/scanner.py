@@ -20,7 +20,7 @@ from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
 from trainlog.codecs.flog.integrity.seals import MAP, SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Block, BlockReader, Octets
-from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
+from trainlog.codecs.flog.scanning.walk import FrameWalk, Record, may_begin
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run
 from trainlog.codecs.frame_payload import decode, decode_flat
@@ -165,12 +165,12 @@ class ColumnScanner:
                 self._prove_last_header(walk)
             if done and walk.at >= ahead:  # a partly returned stretch ends where it ended before
                 yield from self._flush(begin, walk.at, walk.proven, done)
-                begin, done = walk.at, frozenset()
+                begin, done, self._place = walk.at, frozenset(), None
                 continue
             for record in walk.read_block():
                 if done and record.offset >= ahead:  # the walk is already past the record
                     yield from self._flush(begin, record.offset, record.offset, done)
-                    begin, done = record.offset, frozenset()
+                    begin, done, self._place = record.offset, frozenset(), None
                 self._add_record(record)
                 if most is not None and self._count >= most and not done:
                     yield from self._flush(begin, walk.at, walk.proven)
@@ -287,7 +287,12 @@ class ColumnScanner:
             walk.proven = walk.at
 
     def _prove(self, begin: int, end: int) -> bool:
-        """Whether the bytes from *begin* to *end* are whole frames, of any kinds."""
+        """Whether the bytes from *begin* to *end* are whole frames, of any kinds, and another frame may follow them.
+
+        A frame that was cut short may be decodable, with bytes of the frame after it. Then none begins at *end*.
+        """
+        if not may_begin(self._source, end):
+            return False
         walk = FrameWalk(self._source, begin, None, _ignore)
         wanted, self._wanted, self._proving = self._wanted, np.ones(256, np.bool_), True
         for _ in self._read_blocks(walk, end):
@@ -372,7 +377,7 @@ class ColumnScanner:
             mine = slice(None) if self._only is not None else kinds == kind
             self.steps.setdefault(kind, []).append((places[mine], steps[mine]))
             masks.append(in_range(steps, scan.steps))
-        if self._place is not None and (not self._place.done or kind in self._place.done):
+        if self._place is not None and kind in self._place.done:
             masks.append(places >= self._place.ahead)
         return np.logical_and.reduce(masks) if masks else None
 

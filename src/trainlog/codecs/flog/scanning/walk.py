@@ -19,7 +19,7 @@ from trainlog.codecs.frame_payload import decode
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "last_end", "next_frame", "walk"]
+__all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "last_end", "may_begin", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
 _FIRST_PIECE: Final = 1 << 14  # bytes
@@ -168,10 +168,15 @@ def _swallows_a_frame(source: Source, at: int, stop: int) -> bool:
 
     It may be decodable all the same. Where no frame follows it, a frame that begins inside it is the real one.
     """
-    if stop + _HEAD >= source.size or source.read(stop + _HEAD, 1)[0] in FIRST_BYTES:
+    if may_begin(source, stop):
         return False
     found = next_frame(source, at + 1)
     return found is not None and found < stop
+
+
+def may_begin(source: Source, at: int) -> bool:
+    """Whether the first payload byte of a frame that begins at byte *at* is possible, or is not in the file yet."""
+    return at + _HEAD >= source.size or source.read(at + _HEAD, 1)[0] in FIRST_BYTES
 
 
 def is_likely(time: float, number: int) -> bool:
