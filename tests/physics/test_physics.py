@@ -459,6 +459,8 @@ class TestEnvironments:
             assert one.locate(int(one.orders[4])) == (str(n), 4)
         with pytest.raises(EmptyLog, match="there is no environment '7'; there are '0', '1', '2'"):
             Replay(tmp_path / "run.flog", env="7")
+        with pytest.raises(EmptyLog, match="there is no environment '7'"):
+            check(replay, env="7")
 
     def test_those_of_a_vector_beside_its_own_frames(self, tmp_path: Path) -> None:
         gymnasium = pytest.importorskip("gymnasium")

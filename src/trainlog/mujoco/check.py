@@ -90,6 +90,7 @@ def check(replay: Replay, env: str | None = None, progress: Callable[[int], obje
     Raises:
         CodecError: when the log holds no complete states, or something else than the state can be why one differs.
         CorruptLog: when a state does not fit its model.
+        EmptyLog: when there is no environment *env*.
 
     """
     if not replay.is_complete:

@@ -57,8 +57,6 @@ class Replay:
         reader: the log.
         is_complete: whether `StateRecorder` wrote it. Otherwise its frames have ``pos`` and perhaps ``vel``, which is
             enough to show the robot, but not to simulate it.
-        environments: the environments in the log; one without a number is ``""``.
-        environment: the current environment, which all other methods refer to.
 
     """
 
@@ -90,16 +88,13 @@ class Replay:
         self._index.refresh()
         if not self.environments:
             raise EmptyLog("no creature frame holds a state (pos, or qpos)", path=self.reader.path)
-        if env is not None and env not in self.environments:
-            there = ", ".join(repr(name) for name in self.environments)
-            raise EmptyLog(f"there is no environment {env!r}; there are {there}", path=self.reader.path)
+        self.environment = self.environments[0] if env is None else env
         if model is None and not self.is_complete:
             scene = self.reader.header.meta.get("scene")
             such = f"--env-id {scene}" if isinstance(scene, str) and re.fullmatch(r"[\w/]+-v\d+", scene) else "--env-id"
             raise CodecError(
                 f"the log holds no model; give one with --model model.xml or {such}", path=self.reader.path
             )
-        self.environment = self.environments[0] if env is None else env
 
     def refresh(self) -> bool:
         """Read the frames written since; returns whether there are any."""
@@ -107,8 +102,25 @@ class Replay:
 
     @property
     def environments(self) -> tuple[str, ...]:
-        """The environments in the log."""
+        """The environments in the log; one without a number is ``""``."""
         return self._index.environments()
+
+    @property
+    def environment(self) -> str:
+        """The current environment, which all other methods refer to.
+
+        Raises:
+            EmptyLog: when it is set, and there is no such environment.
+
+        """
+        return self._environment
+
+    @environment.setter
+    def environment(self, name: str) -> None:
+        if name not in self.environments:
+            there = ", ".join(map(repr, self.environments))
+            raise EmptyLog(f"there is no environment {name!r}; there are {there}", path=self.reader.path)
+        self._environment = name
 
     @property
     def _states(self) -> States:
