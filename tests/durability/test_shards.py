@@ -346,6 +346,29 @@ def test_damage_is_told_with_its_file(run: Path) -> None:
     assert len(list(trainlog.open(run.parent / "one.flog").frames("stats", on_damage="raise"))) == 9
 
 
+def test_a_shard_that_ends_inside_its_header(run: Path) -> None:
+    """A process that is killed at its start leaves no frame, and costs none of the others."""
+    header = Flog.header({"shard": {"rank": 3}})
+    file = run / "3.flog"
+    for cut in range(1, len(header)):
+        file.write_bytes(header[:cut])
+        log = trainlog.open(run)
+        assert log.table("stats").rows == len(list(log.frames(on_damage="warn"))) == 9
+        assert [gap.file for gap in log.summary().gaps] == ["3.flog"]
+        (problem,) = (one for one in trainlog.verify(run).problems if one.damage)
+        assert (problem.what, problem.file, problem.size) == ("torn tail", "3.flog", cut)
+        for rows in (log.frames(on_damage="raise"), log.scan(Scan(on_damage="raise"))):
+            with pytest.raises(TruncatedLog, match=r"3\.flog"):
+                list(rows)
+    file.write_bytes(header + Flog.frame(1.0, 2, {"n": 1}))
+    assert log.table("stats").rows == 10
+    for other in (0, 2, 10):
+        (run / f"{other}.flog").unlink()
+    file.write_bytes(header[:-1])
+    with pytest.raises(TruncatedLog, match=r"3\.flog"):
+        trainlog.open(run)
+
+
 def test_live_with_a_shard_that_comes_later(tmp_path: Path) -> None:
     path = tmp_path / "run.flog"
     logs = [TrainingRecorder(path, shard=0, sync_every=None)]

@@ -20,7 +20,7 @@ from trainlog.codecs.flog.shards.files import Shard, shard_files
 from trainlog.codecs.flog.shards.rows import BEGIN, ShardRows, keep_last, merged
 from trainlog.errors import InvalidPosition, LogNotFound, TruncatedLog
 from trainlog.model import End, Frame, Kind, KindLike
-from trainlog.scan import Batch, OnDamage, Place, Position, Scan, stretch
+from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_handler, stretch
 from trainlog.storage.source import Wait, never
 
 if TYPE_CHECKING:
@@ -40,9 +40,16 @@ class FlogShards(Reader):
     keeps_order = False
 
     def __init__(self, path: Path) -> None:
-        self._shards = {file: Shard(FlogReader(file), n) for n, file in enumerate(shard_files(path))}
+        self._shards: dict[Path, Shard] = {}
+        torn: TruncatedLog | None = None
+        for n, file in enumerate(shard_files(path)):
+            try:
+                self._shards[file] = Shard(FlogReader(file), n)
+            except TruncatedLog as error:
+                torn = torn or error
         if not self._shards:
-            raise LogNotFound("there are no FLOG files in it" if path.is_dir() else "no file has this name", path=path)
+            why = "there are no FLOG files in it" if path.is_dir() else "no file has this name"
+            raise torn or LogNotFound(why, path=path)
         headers = [shard.reader.header for shard in self._shards.values()]
         first = headers[0]
         self._zero = min(shard.began for shard in self._shards.values())
@@ -79,6 +86,7 @@ class FlogShards(Reader):
                     break
             for cursor in cursors.values():
                 cursor.end()
+            self._report_torn(on_damage)
         finally:
             for cursor in cursors.values():
                 cursor.close()
@@ -93,6 +101,17 @@ class FlogShards(Reader):
             if file in self._shards:
                 yield file, self._shards[file]
 
+    def _torn(self) -> Iterator[tuple[Path, Gap]]:
+        """Yield the files that end inside their headers: their writers were killed, or are still writing them."""
+        for file in shard_files(self.path):
+            with suppress(LogNotFound, FileNotFoundError):
+                if file not in self._shards and (size := file.stat().st_size):
+                    yield file, Gap(0, size, torn=True, file=file.name)
+
+    def _report_torn(self, on_damage: OnDamage) -> None:
+        for file, gap in self._torn():
+            damage_handler(on_damage, file)(gap)
+
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
         """Yield the answer to *scan*, one batch for each kind; see `trainlog.codec.Reader.scan`.
 
@@ -102,6 +121,7 @@ class FlogShards(Reader):
         """
         count, before = _parse(scan.after)
         shards = {file.name: shard for file, shard in self._known()}
+        self._report_torn(scan.on_damage)
         if gone := before.keys() - shards.keys():
             raise InvalidPosition(f"{min(gone)} is gone, but was read before; read it again", path=self.path)
         done = frozenset[int]().union(*(Place.parse(one).done for one in before.values()))
@@ -158,7 +178,7 @@ class FlogShards(Reader):
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all files completely, verify their checksums, and report their problems."""
-        from trainlog.verify_report import Verdict
+        from trainlog.verify_report import Problem, Verdict
 
         total = Verdict(self.path)
         for _, shard in self._known():
@@ -169,6 +189,9 @@ class FlogShards(Reader):
             total.problems += [replace(problem, file=shard.reader.path.name) for problem in one.problems]
             if progress is not None:
                 progress(total.size)
+        for _, gap in self._torn():
+            total.size += gap.size
+            total.problems.append(Problem("torn tail", 0, gap.size, "it ends inside its header", file=gap.file))
         return total
 
 
