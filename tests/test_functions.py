@@ -16,6 +16,7 @@ import by_hand_simion as by_hand
 import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind
+from trainlog.cli import main
 from trainlog.errors import DamagedLogWarning, EmptyLog
 from trainlog.functions import LearnedFunction, draw_function, function_axes, learned_functions
 
@@ -135,6 +136,19 @@ def test_pictures(tmp_path: Path) -> None:
             assert picture.size == (640, 480)
             assert 1 <= animation.n_frames <= function.samples, name
     assert len(list((tmp_path / "out").iterdir())) == 9
+
+
+def test_functions_whose_names_differ_by_a_sign_have_their_own_files(tmp_path: Path) -> None:
+    functions = by_hand.functions(2)
+    for n, name in enumerate((b"V(x,u)\0", b"V(x u)\0")):
+        functions += by_hand.declaration(n, name, (2, 1, 1))
+    for n in range(2):
+        functions += by_hand.sample(np.arange(2.0) + n, number=n, episode=0, step=1, total=1)
+    log = by_hand.log(tmp_path, by_hand.experiment() + by_hand.episode_of([(1.0, 2.0)]), learned=functions)
+    with pytest.raises(SystemExit) as ended:
+        main(["plot", str(log), "--function", "all", "-o", str(tmp_path / "out")])
+    assert ended.value.code == 0
+    assert len(list((tmp_path / "out").iterdir())) == 6
 
 
 def test_all_samples_have_one_scale_and_zero_is_in_the_middle(tmp_path: Path) -> None:

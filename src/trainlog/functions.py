@@ -21,6 +21,7 @@ from trainlog.codec import Reader
 from trainlog.conventions import FUNCTION_SAMPLE
 from trainlog.errors import DamagedLogWarning, EmptyLog
 from trainlog.model import Kind, Variable
+from trainlog.storage.file_names import file_safe
 from trainlog.storage.replace import atomic_write
 
 if TYPE_CHECKING:
@@ -182,11 +183,15 @@ def draw_function(
     height: int = 520,
     fps: float = 4,
     theme: ThemeName = "light",
+    name: str | None = None,
 ) -> list[Path]:
     """Write the last sample of *function* as SVG and PNG, and all samples as an animated GIF, into *folder*.
 
+    The files are called *name*, by default after the function: ``V_angle_angular-velocity.svg``, ... Two functions may
+    have the same default name; `trainlog.storage.file_names.file_names` chooses different ones.
+
     Returns:
-        The files, named after the function: ``V_angle_angular-velocity.svg``, ...
+        The files.
 
     Raises:
         EmptyLog: when it has no samples.
@@ -197,7 +202,7 @@ def draw_function(
 
     if not function.samples or not function.values.size:
         raise EmptyLog(f"the function {function.name!r} has no values")
-    stem = Path(folder) / (re.sub(r"[^\w.+-]+", "_", function.name).strip("_.") or "function")
+    stem = Path(folder) / (file_safe(function.name) if name is None else name)
     drawings = [layout(function.figure(i), width, height, theme) for i in range(function.samples)]
     contents = {".svg": svg(drawings[-1]).encode(), ".png": png(drawings[-1], 2), ".gif": gif(drawings, fps)}
     for suffix, content in contents.items():

@@ -281,11 +281,13 @@ def _echo_tasks(groups: Iterable[Group], center: CenterName | None) -> None:
 def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: ThemeName) -> list[Path]:
     """Draw the learned functions with these names; ``V`` is enough for ``V(x,u)``, ``all`` means every function."""
     from trainlog.functions import draw_function, learned_functions
+    from trainlog.storage.file_names import file_names
 
     functions = learned_functions(log)
     if not functions:
         raise click.UsageError(f"{log.path} has no samples of learned functions")
     written: list[Path] = []
+    files = file_names(functions)
     for name in functions if "all" in names else dict.fromkeys(names):
         matching = [name] if name in functions else [key for key in functions if name == key.partition("(")[0]]
         if len(matching) != 1:
@@ -293,5 +295,5 @@ def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: Them
 
             near = matching or difflib.get_close_matches(name, functions, 3, 0.3) or list(functions)
             raise click.UsageError(f"which function is {name!r}? There are {', '.join(near)}")
-        written += draw_function(functions[matching[0]], folder, theme=theme)
+        written += draw_function(functions[matching[0]], folder, theme=theme, name=files[matching[0]])
     return written

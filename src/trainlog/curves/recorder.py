@@ -19,8 +19,8 @@ from trainlog.conventions import Conventions
 from trainlog.curves.agent import agent_metrics, to_float, to_whole
 from trainlog.errors import EmptyLog
 from trainlog.model import Frame, Kind
-from trainlog.plot.names import file_names
 from trainlog.plot.save import save_figure
+from trainlog.storage.file_names import file_names
 from trainlog.storage.location import local_path
 from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json

@@ -17,7 +17,6 @@ from trainlog.model import Kind
 from trainlog.plot.axes import Axis
 from trainlog.plot.behavior import behavior_strip, episode_strip, path_picture, states_picture, word_colors
 from trainlog.plot.curve import MetricChart
-from trainlog.plot.names import file_names, file_safe
 from trainlog.plot.options import Group, PlotOptions, facets_of, groups_of
 from trainlog.plot.picture import Picture
 from trainlog.plot.robotics import motion_pictures
@@ -25,6 +24,7 @@ from trainlog.plot.run import Metric, Run
 from trainlog.plot.scores import scores_picture
 from trainlog.plot.styles import Styles, checked_colors
 from trainlog.plot.together import together_picture, words_of, words_picture
+from trainlog.storage.file_names import file_names, file_safe
 
 __all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of", "undrawn_metrics"]
 

@@ -14,11 +14,11 @@ from trainlog.model import Kind
 from trainlog.plot.axes import Axis
 from trainlog.plot.behavior import word_colors, words_over
 from trainlog.plot.curve import MetricChart
-from trainlog.plot.names import file_safe
 from trainlog.plot.options import Group, PlotOptions
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.styles import Styles
+from trainlog.storage.file_names import file_safe
 
 __all__ = ["together_picture", "words_of", "words_picture"]
 

@@ -1,4 +1,4 @@
-"""File names for metrics."""
+"""File names for metrics and functions."""
 
 from __future__ import annotations
 
