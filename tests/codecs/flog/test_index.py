@@ -38,6 +38,7 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "_PART", 400)
         patch.setattr(index, "_APART", 300)
+        patch.setattr(index, "_TOGETHER", 3)
         patch.setattr(cache, "_WORTH", 0)
         patch.setattr(cache, "_SAMPLE", 64)
         patch.setattr(source, "_SAMPLE", 64)
