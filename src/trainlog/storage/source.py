@@ -184,9 +184,8 @@ class Source:
 
     @property
     def size(self) -> int:
-        """The current size of the file in bytes; after ``freeze``, at most the size that it had then."""
-        size = os.fstat(self._fd).st_size
-        return size if self._limit is None else min(size, self._limit)
+        """The current size of the file in bytes; after ``freeze``, the size that it had then."""
+        return os.fstat(self._fd).st_size if self._limit is None else self._limit
 
     def freeze(self) -> Self:
         """Limit what is visible of the file to its current size, however it grows."""
@@ -202,8 +201,11 @@ class Source:
         """
         left = self.size - offset
         if left < 0:
-            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+            raise self._shorter(offset)
         return left
+
+    def _shorter(self, offset: int) -> CorruptLog:
+        return CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
 
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
         """The bytes from *offset* on: a chunk, or *need* bytes if that is more and the file holds as many.
@@ -226,6 +228,8 @@ class Source:
                 at += len(part)
                 part = os.pread(self._fd, missing, at)
                 parts.append(part)
+            if not parts[0] and count:
+                raise self._shorter(offset)
             return b"".join(parts)
         except OSError as error:
             return self._by_pages(offset, count, error)
@@ -300,8 +304,8 @@ class Source:
             count = max(min(len(found), bad - offset - done), 0)
             buffer[done : done + count] = found[:count]
             done += count
-        if not done and offset > self.size:
-            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        if not done and offset > os.fstat(self._fd).st_size:
+            raise self._shorter(offset)
         return done
 
     def checksum(self, end: int) -> str:
@@ -390,6 +394,8 @@ class Source:
             if self.size - self.offset >= size:
                 ahead = max(size, min(4 * len(self._ahead), self.CHUNK), _FIRST_TAKE)
                 self._ahead_from, self._ahead = self.offset, self.read(self.offset, ahead)
+                if len(self._ahead) < size:
+                    raise self._shorter(self.offset)
             elif not self.wait(self.offset):
                 return self._ended()
         return self._advance(size)
@@ -417,7 +423,8 @@ class Source:
             if left > searched:
                 need = min(left, searched + self.CHUNK)
                 self._ahead_from, self._ahead = self.offset, self.block(self.offset, need)
-                searched = min(searched, len(self._ahead))
+                if len(self._ahead) <= searched:
+                    raise self._shorter(self.offset)
             elif not self.wait(self.offset):
                 return self._ended()
 

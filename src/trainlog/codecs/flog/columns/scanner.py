@@ -167,6 +167,8 @@ class ColumnScanner:
                 yield from self._flush(begin, walk.at, walk.proven, done)
                 begin, done, self._place = walk.at, frozenset(), None
                 continue
+            if walk.at == self._source.size:
+                break
             for record in walk.read_block():
                 if done and record.offset >= ahead:  # the walk is already past the record
                     yield from self._flush(begin, record.offset, record.offset, done)

@@ -36,7 +36,7 @@ def last_state(source: Source, start: int, seal: Seal | None) -> _State | None:
         return _at_the_end(source, start)
     if not seal.end:
         return None
-    found = _behind(source, seal.end)
+    found = None if seal.end == source.size else _behind(source, seal.end)
     if found is None and seal.state_at:
         found = _state_at(source, seal.state_at)
         return _behind(source, start) if found is None else found
