@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -28,6 +27,8 @@ T = TypeVar("T")
 
 Rows = Ints | slice
 """Row numbers, or a slice of them."""
+
+_FLOAT, _FLOAT32, _INT, _UINT, _OBJECT = map(np.dtype, (np.float64, np.float32, np.int64, np.uint64, object))
 
 SPARSE_BYTES: Final = 64 << 20
 """A column of arrays that would take more than this, and is empty in three rows of four, becomes an object column."""
@@ -112,30 +113,19 @@ class ColumnBuilder:
 
         Single-precision floats in arrays stay float32; all other floats become float64, and all ints int64 or uint64.
         """
-        if self._continues_main(rows, block):
-            self._put_main(rows, block)
-            return
-        dtype = _dtype_of(block.dtype, block.ndim)
-        if dtype.kind in "Ou" or not self._fits_main(rows, block, dtype):
-            self._blocks.append((rows, block if dtype.hasobject else block.astype(dtype)))
-        else:
-            self._put_main(rows, block)
-
-    def _continues_main(self, rows: Rows, block: Array) -> bool:
-        """Whether *block* certainly goes to the main array, as nearly all blocks do: it is like the one before it, the
-        array has room for it, and as many values as there are rows.
-        """
-        return (
-            isinstance(rows, slice)
-            and rows.start == self._main_count
-            and self._main is not None
-            and rows.stop <= len(self._main)
-            and _shape_of(block) == self._main_like
-        )
+        end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
+        main, like = self._main, _shape_of(block)
+        # Nearly all blocks continue a dense column: like the one before, and with room for them in the main array.
+        if main is None or like != self._main_like or end > min(len(main), 4 * (self._main_count + len(block))):
+            dtype = _dtype_of(block)
+            if dtype.kind in "Ou" or not self._fits_main(end, block, dtype):
+                self._blocks.append((rows, block if dtype.hasobject else block.astype(dtype)))
+                return
+            self._main_like = like
+        self._put_main(rows, block)
 
     def _put_main(self, rows: Rows, block: Array) -> None:
         assert self._main is not None
-        self._main_like = _shape_of(block)
         self._main[rows] = block
         self._main_count += len(block)
         last = self._main_rows[-1] if self._main_rows else None
@@ -144,14 +134,16 @@ class ColumnBuilder:
         else:
             self._main_rows.append(rows)
 
-    def _fits_main(self, rows: Rows, block: Array, dtype: np.dtype[Any]) -> bool:
-        """Whether *block* goes to the main array; if so, the array has room for its rows afterwards."""
-        end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
+    def _fits_main(self, end: int, block: Array, dtype: np.dtype[Any]) -> bool:
+        """Whether *block* goes to the main array; if so, the array has room for rows up to *end* afterwards."""
         main, shape, count = self._main, block.shape[1:], self._main_count + len(block)
         if main is None:
-            if end < _DENSE or any(_shape_of(one) != (dtype, shape) for _, one in self._blocks):
-                return False  # few rows need no main array, and the first blocks decide its type
-            count += sum(len(one) for _, one in self._blocks)
+            if end < _DENSE:
+                return False  # few rows need no main array
+            for _, one in self._blocks:
+                if _shape_of(one) != (dtype, shape):
+                    return False  # the first blocks decide its type
+                count += len(one)
         elif _shape_of(main) != (dtype, shape):
             return False
         if end >= _SPARSE_ROWS and _SPARSE * count < end:
@@ -249,17 +241,17 @@ def _items(block: Array) -> Array:
     return block if block.dtype == object else objects(block.tolist())
 
 
-@lru_cache
-def _dtype_of(dtype: np.dtype[Any], dimensions: int) -> np.dtype[Any]:
-    """The dtype in which a column keeps the values of a block."""
+def _dtype_of(block: Array) -> np.dtype[Any]:
+    """The dtype in which a column keeps the values of *block*."""
+    dtype = block.dtype
     match dtype.kind:
         case "f":
-            return np.dtype(np.float32 if dtype.itemsize == 4 and dimensions > 1 else np.float64)
+            return _FLOAT32 if dtype.itemsize == 4 and block.ndim > 1 else _FLOAT
         case "i" | "u":
-            return np.dtype(np.uint64 if dtype == np.uint64 else np.int64)
+            return _UINT if dtype == _UINT else _INT
         case "b":
-            return np.dtype(np.bool_)
-    return np.dtype(object)
+            return dtype
+    return _OBJECT
 
 
 def _shape_of(block: Array) -> tuple[np.dtype[Any], tuple[int, ...]]:
