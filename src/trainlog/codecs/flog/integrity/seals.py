@@ -58,7 +58,7 @@ AT_ONCE: Final = 1 << 19
 
 # A file of this library has a seal in this many last bytes, unless large frames are at its end.
 SEALED_WITHIN: Final = 768 << 10
-_PAGE: Final = 1 << 12  # its first seal is usually in so many first bytes, as it follows the first frame
+_PAGE: Final = 1 << 12
 _SEALS_WITHIN: Final = 2 * EVERY, SEALED_WITHIN, 16 << 20
 
 
@@ -162,18 +162,23 @@ def newest_seal(source: Source, start: int) -> Seal:
     near, tail, far = (max(size - within, start) for within in _SEALS_WITHIN)
     if tail == start:
         return last_seal(source, start)
-    head = start + _SEALS_WITHIN[0]
     # In object storage, one request fetches everything that is examined of a log of another program.
-    seems_foreign = source.is_at_hand(start, head) and not any(
-        contains(source, MAP, start, end) for end in (start + _PAGE, head)
-    )
-    seal = Seal() if seems_foreign else last_seal(source, near)
+    seal = Seal() if _seems_foreign(source, start) else last_seal(source, near)
     if seal.end or _is_foreign(source, tail):
         return seal
     seal = last_seal(source, far)
     if seal.end or far == start or not contains(source, MAP, start, start + SEALED_WITHIN):
         return seal
     return last_seal(source, start)
+
+
+def _seems_foreign(source: Source, start: int) -> bool:
+    """Whether no seal follows the first frame, or the first few, as far as this is seen without a request."""
+    if not source.is_at_hand(start, start + FRAME.size):
+        return False
+    _, _, size = FRAME.unpack(source.read(start, FRAME.size))
+    end = start + max(min(FRAME.size + size + SEAL_SIZE, _SEALS_WITHIN[0]), _PAGE)
+    return source.is_at_hand(start, end) and not contains(source, MAP, start, end)
 
 
 def sealed_ranges(source: Source, start: int) -> Iterator[tuple[int, int]]:

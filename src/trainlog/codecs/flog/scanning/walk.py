@@ -189,7 +189,7 @@ _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 def next_frame(source: Source, start: int) -> int | None:
     """The first offset from *start* on where a whole frame is followed by another, or by the end of the file."""
-    total, piece = source.size, _FIRST_PIECE  # most searches soon find a frame
+    total, piece = source.size, _FIRST_PIECE // 4  # most searches soon find a frame
     while total - start > _HEAD:
         block = source.block(start, most=piece)
         piece = min(4 * piece, Source.CHUNK)
@@ -266,7 +266,7 @@ def _is_payload(source: Source, start: int, stop: int) -> bool:
 def _candidates(block: bytes) -> Iterator[int]:
     """Yield the places in *block* where the bytes for a frame's kind, time and first payload byte are possible."""
     octets = np.frombuffer(block, np.uint8)
-    places = np.flatnonzero(_IS_FIRST[octets[_HEAD:]] & (octets[8 : 8 - _HEAD] > 0))
+    places = np.flatnonzero(_IS_FIRST.take(octets[_HEAD:]) & (octets[8 : 8 - _HEAD] > 0))
     # The exponent of a likely time (see is_likely): this rejects nearly all chance hits.
     exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
     yield from places[((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)].tolist()
