@@ -218,6 +218,8 @@ class FlogReader(Reader):
         index = before if before is None or not is_range else finish(source, before, before)
         if before is None or index is None:
             return False
+        if is_range:
+            self._index = index  # also for a caller that takes only the first batch
         builder = None if is_range else IndexBuilder(index)
         candidates = index.candidates(scan)
         if scan.batch_rows is not None and not is_range and candidates.spans:
