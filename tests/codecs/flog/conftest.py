@@ -17,6 +17,7 @@ def make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scanner, "_ENOUGH", 8)
     patch.setattr(scanner, "_FULL", 900)
     patch.setattr(sorter, "_MANY", 4)
+    patch.setattr(sorter, "_MANY_UNLIKE", 8)
     patch.setattr(sorter, "_FEW", 2)
     patch.setattr(sorter, "_WALKED", 1)
 

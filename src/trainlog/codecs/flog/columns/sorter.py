@@ -30,7 +30,9 @@ Matches = list[tuple[Ints, RecordBatch | FoundValues | ChosenFrames]]
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
 
-_MANY = 128  # this many frames of one length are worth their own layout
+_MANY = 32  # this many frames of one length are worth their own layout
+_MANY_UNLIKE = 128  # the same where frames of one length often differ in their keys, so that layouts are made in vain
+_MOST_IN_VAIN = 4
 _FEW = 12  # fewer frames are decoded faster than a layout handles them
 _WALKED = 160  # a `ValueWalk` handles this many frames faster than a decoder
 _MOST_ALIKE = 8  # layouts for frames of one length
@@ -97,6 +99,7 @@ class FrameSorter:
 
     def __init__(self) -> None:
         self._of_size: dict[int, list[RecordLayout]] = {}
+        self._in_vain = 0  # layouts that fitted few frames, less those that fitted many
         self._walk = ValueWalk()
 
     def __reduce__(self) -> tuple[type[FrameSorter], tuple[()]]:
@@ -157,7 +160,8 @@ class FrameSorter:
                 rows = rows[~fits]
                 if not len(rows):
                     return
-        while len(rows) >= _MANY and len(layouts) < _MOST_ALIKE:
+        many = _MANY if self._in_vain < _MOST_IN_VAIN else _MANY_UNLIKE
+        while len(rows) >= many and len(layouts) < _MOST_ALIKE:
             sample = int(rows[len(rows) // 2])
             start, end = int(offset[sample]) + _HEAD, int(offset[sample] + length[sample])
             shape = parse(block[start:end].tobytes())
@@ -165,7 +169,9 @@ class FrameSorter:
                 break
             match, fits = RecordLayout(shape).match(block, offset[rows], length[rows])
             if len(match) < _FEW:
+                self._in_vain += 1
                 break
+            self._in_vain = max(self._in_vain - 1, 0)
             layouts = [*layouts, match.layout]
             if len(self._of_size) >= _MOST_LENGTHS:
                 self._of_size.clear()
