@@ -10,6 +10,7 @@ import pytest
 
 from handmade import Flog
 from trainlog.codecs.flog.reader import FlogReader
+from trainlog.codecs.flog.scanning.chain import Block, BlockReader
 from trainlog.codecs.flog.scanning.walk import next_frame
 from trainlog.errors import CorruptLog
 from trainlog.storage.source import Source
@@ -36,12 +37,35 @@ def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path, way: str, left: int
             READS[way](source)
 
 
-def test_a_log_that_is_cut_at_a_frame_while_it_is_read(tmp_path: Path) -> None:
+FRAMES = [Flog.frame(n, 2, {"n": n, "text": "x" * 1_000}) for n in range(5_000)]
+LEFT = len(Flog.header()) + sum(map(len, FRAMES[:3_000]))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> FlogReader:
     path = tmp_path / "a.flog"
-    frames = [Flog.frame(n, 2, {"n": n, "text": "x" * 1_000}) for n in range(5_000)]
-    path.write_bytes(Flog.header() + b"".join(frames))
-    rows = FlogReader(path).frames()
+    path.write_bytes(Flog.header() + b"".join(FRAMES))
+    return FlogReader(path)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 5, 13, 400])
+def test_frames_of_a_log_that_is_cut(log: FlogReader, more: int) -> None:
+    rows = log.frames()
     assert next(rows).data["n"] == 0
-    os.truncate(path, len(Flog.header()) + sum(map(len, frames[:2_000])))
+    os.truncate(log.path, LEFT + more)
     with pytest.raises(CorruptLog, match="became shorter"):
         list(rows)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 5, 13, 400])
+def test_a_table_of_a_log_that_is_cut(log: FlogReader, more: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = BlockReader.read
+
+    def read_and_cut(reader: BlockReader, at: int, stop: int) -> Block:
+        block = read(reader, at, stop)
+        os.truncate(log.path, LEFT + more)
+        return block
+
+    monkeypatch.setattr(BlockReader, "read", read_and_cut)
+    with pytest.raises(CorruptLog, match="became shorter"):
+        log.table("stats")

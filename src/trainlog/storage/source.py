@@ -282,7 +282,7 @@ class Source:
         try:
             return os.lseek(self._fd, offset, os.SEEK_DATA)
         except OSError as error:
-            return self.size if error.errno == errno.ENXIO else offset
+            return os.fstat(self._fd).st_size if error.errno == errno.ENXIO else offset
         except AttributeError:  # not every system reports holes
             return offset
 
