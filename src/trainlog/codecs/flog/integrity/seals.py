@@ -18,10 +18,9 @@ import struct
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 from isal.isal_zlib import crc32
 
-from trainlog.codecs.flog.scanning.chain import SLACK, Chain
+from trainlog.codecs.flog.scanning.chain import BlockReader
 from trainlog.codecs.flog.scanning.walk import next_frame
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.flog.wire.run_state import POINTER_SIZE, pointed_state
@@ -59,6 +58,7 @@ AT_ONCE: Final = 1 << 19
 # A file of this library has a seal in this many last bytes, unless large frames are at its end.
 SEALED_WITHIN: Final = 768 << 10
 _PAGE: Final = 1 << 12
+_PIECE: Final = 1 << 18  # fresh memory for all that is examined would take longer than to examine it
 _SEALS_WITHIN: Final = 2 * EVERY, SEALED_WITHIN, 16 << 20
 
 
@@ -202,14 +202,19 @@ def sealed_ranges(source: Source, start: int) -> Iterator[tuple[int, int]]:
 
 def _is_foreign(source: Source, start: int) -> bool:
     """Whether a writer without seals wrote the frames after byte *start*: none is where one would have to be."""
-    block = np.empty(source.left(start) + SLACK, np.uint8)
-    stop = source.fill(block.data[:-SLACK], start)  # all at once, before any of it is examined
+    if not source.is_at_hand(start, source.size):
+        source.read(start, source.left(start))  # all at once, before any of it is examined
     found = next_frame(source, start)
     if found is None:
         return False
-    links = Chain().follow(block[found - start :], stop - (found - start))
-    enough = EVERY + AT_ONCE + int(links.length.max(initial=0))
-    return not links.broken and links.next >= enough and SEAL not in links.kind
+    blocks, at, largest = BlockReader(source, _PIECE), found, 0
+    while at < source.size and at - found < EVERY + AT_ONCE + largest:
+        links = blocks.read(at, source.size).links
+        if links.broken or not len(links.kind) or SEAL in links.kind:
+            return False
+        largest = max(largest, int(links.length.max()))
+        at += links.next
+    return at - found >= EVERY + AT_ONCE + largest
 
 
 def _state_before(source: Source, at: int, first: int) -> int:

@@ -191,10 +191,11 @@ class Block(NamedTuple):
 class BlockReader:
     """Reads blocks, and follows the chain of frames in them."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, size: int = 0) -> None:
+        """Read *source* in blocks of *size* bytes, by default as many as are read fastest."""
         self._source = source
         self._chain = Chain()
-        self._size = _BLOCK
+        self._size = size or _BLOCK
         self._next = 0  # where the next block should begin, if the last frame is used from this one
         self._data = np.empty(0, np.uint8)
 
