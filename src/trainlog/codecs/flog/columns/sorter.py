@@ -14,7 +14,7 @@ import numpy.typing as npt
 from trainlog.codecs.flog.columns.chosen_frames import ChosenFrames
 from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
 from trainlog.codecs.flog.columns.record_shape import parse
-from trainlog.codecs.flog.columns.value_walk import FoundValues, ValueWalk
+from trainlog.codecs.flog.columns.value_walk import FoundValues, ValueWalk, map_sizes
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.frame_payload import decode_flat
 from trainlog.table.builder import Rows, TableBuilder
@@ -94,6 +94,22 @@ def _as_slice(rows: Ints) -> Rows:
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
+def _are_there(block: Octets, offset: Ints, wanted: frozenset[str] | None) -> bool:
+    """Whether there are any frames: `ChosenFrames` handles even one faster."""
+    return len(offset) > 0
+
+
+def _are_worth_walking(block: Octets, offset: Ints, wanted: frozenset[str] | None) -> bool:
+    """Whether a `ValueWalk` handles these frames faster than a decoder.
+
+    Its time depends on the number of keys of the largest frame, and that of a decoder on the keys of all frames.
+    """
+    if len(offset) < _WALKED or wanted is not None:
+        return len(offset) >= _WALKED
+    keys = np.maximum(map_sizes(block, offset + _HEAD)[0], 0)
+    return int(keys.sum()) >= _WALKED * int(keys.max())
+
+
 class FrameSorter:
     """Sorts frames, and remembers the shapes that it has seen."""
 
@@ -126,8 +142,8 @@ class FrameSorter:
                 else:
                     matches.append((rows, match))
         single = np.sort(np.concatenate(rest)) if rest else np.empty(0, np.int64)
-        for find, least in ((ChosenFrames.find, 1), (self._walk.find, _WALKED)):
-            if len(single) < least:
+        for find, is_worth in ((ChosenFrames.find, _are_there), (self._walk.find, _are_worth_walking)):
+            if not is_worth(block, offset[single], wanted):
                 break
             values, found = find(block, offset[single], length[single], wanted)
             if len(values):

@@ -22,7 +22,7 @@ from trainlog.codecs.frame_payload import decode_list
 from trainlog.table.builder import Rows, TableBuilder, pick_rows
 from trainlog.table.values import LONGEST_PREFIX
 
-__all__ = ["FoundValues", "ValueWalk"]
+__all__ = ["FoundValues", "ValueWalk", "map_sizes"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -251,7 +251,7 @@ class ValueWalk:
         whole = np.zeros(count, np.bool_)
         found = [_Entries(*[np.empty(0, np.int64)] * 4)]
         at, stop = offset + _HEAD, offset + length
-        left, head = _map_sizes(block, at)
+        left, head = map_sizes(block, at)
         cursors = _Cursors(
             np.arange(count), at + head, stop, left, np.full(count, _ROOT, np.uint64), np.zeros(count, np.int64)
         )
@@ -304,7 +304,7 @@ class ValueWalk:
         if (special := end == place).any():
             end[special] = _ends_of(block, place[special], marker[special], cursors.stop[special])
             maps = special.copy()
-            maps[special] = _map_sizes(block, place[special])[0] > 0
+            maps[special] = map_sizes(block, place[special])[0] > 0
             good = (end <= cursors.stop) & ((end > place) | (maps & (cursors.depth < _DEEPEST) & (size < _LONGEST)))
         if not good.all():
             cursors, size, place, end = cursors.take(good), size[good], place[good], end[good]
@@ -329,7 +329,7 @@ class ValueWalk:
             outer[depth[maps], row[maps], 1] = within[maps].view(np.int64)
             depth[maps] += 1
             within[maps] = inner.hash
-            left[maps], heads = _map_sizes(block, inner.end)
+            left[maps], heads = map_sizes(block, inner.end)
             end[maps] = inner.end + heads
         return _Cursors(row, end, stop, left, within, depth)
 
@@ -404,7 +404,7 @@ def _paths(name: str) -> Iterator[tuple[str, ...]]:
             yield from ((name[:i], *rest) for rest in _paths(name[i + 1 :]))
 
 
-def _map_sizes(block: Octets, at: Ints) -> tuple[Ints, Ints]:
+def map_sizes(block: Octets, at: Ints) -> tuple[Ints, Ints]:
     """The number of entries of the maps at the bytes *at*, -1 where there is no map, and the sizes of their heads."""
     marker = block[at]
     size = np.where((marker & 0xF0) == 0x80, (marker & 0x0F).astype(np.int64), -1)
