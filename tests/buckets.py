@@ -72,8 +72,8 @@ def new_bucket(scheme: str = "memory") -> str:
     return f"{scheme}://bucket-{uuid.uuid4().hex}"
 
 
-def objects(url: str) -> dict[str, bytes]:
-    """All objects below *url*, by their names relative to it."""
+def objects(url: str, *, tidied: bool = False) -> dict[str, bytes]:
+    """All objects below *url*, by their names relative to it; *tidied* if one may be deleted while this looks."""
     fs, root = fsspec.core.url_to_fs(url)
     fs.invalidate_cache()
     found: dict[str, bytes] = {}
@@ -81,15 +81,15 @@ def objects(url: str) -> dict[str, bytes]:
         try:
             found[name[len(root) + 1 :]] = fs.cat_file(name)
         except FileNotFoundError:
-            if "/." not in name:  # of bytes that two uploads sent at once, one has deleted its part
-                return objects(url)
-            # A part that is made while this looks has another name until it is whole.
+            if tidied:
+                return objects(url, tidied=True)
+            assert "/." in name  # a part that is made while this looks has another name until it is whole
     return found
 
 
-def log_in(url: str, name: str) -> bytes:
+def log_in(url: str, name: str, *, tidied: bool = False) -> bytes:
     """The bytes of the log *name* in the bucket: the chain of its parts."""
-    parts = {int(one): data for one, data in objects(f"{url}/{name}.parts").items() if len(one) == 20}
+    parts = {int(one): data for one, data in objects(f"{url}/{name}.parts", tidied=tidied).items() if len(one) == 20}
     found = b""
     while data := parts.get(len(found)):
         found += data

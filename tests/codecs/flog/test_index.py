@@ -323,6 +323,7 @@ def test_a_kept_index_is_used(make: Make, counting: Counting) -> None:
     assert counting.of(lambda: last_step(path)) < 1000  # the part that holds it
     reader = trainlog.open(path)
     reader.at(5.0)
+    assert counting.of(lambda: reader.slice(3.0, 4.0)) == 0
     assert counting.of(lambda: list(reader.slice(3.0, 4.0))) < 3000
     table = reader.table("creature", steps=(100, 110))
     again = trainlog.open(path)

@@ -52,11 +52,11 @@ class FlogReader(Reader):
     def __init__(self, path: Path) -> None:
         with open_source(path) as source:
             header, self._start = take_header(source.freeze())
-            self._head = source.read(0, HEADER.size)
             seal = None if _is_unsealed(header) else newest_seal(source, self._start)
             state = last_state(source, self._start, seal)
             header = header if state is None else merged(header, state)
             self._history = History.start(source, self._start, seal)
+            self._head = self._history.head[: HEADER.size]
         super().__init__(path, header)
         self._hides = True
         self._index: Index | None = None  # what is known about the file so far

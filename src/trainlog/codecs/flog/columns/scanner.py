@@ -167,7 +167,7 @@ class ColumnScanner:
                 yield from self._flush(begin, walk.at, walk.proven, done)
                 begin, done, self._place = walk.at, frozenset(), None
                 continue
-            if walk.at == self._source.size:
+            if walk.at == self._source.size:  # there is nothing for the walk to judge
                 break
             for record in walk.read_block():
                 if done and record.offset >= ahead:  # the walk is already past the record

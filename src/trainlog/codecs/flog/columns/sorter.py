@@ -94,11 +94,6 @@ def _as_slice(rows: Ints) -> Rows:
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
-def _are_there(block: Octets, offset: Ints, wanted: frozenset[str] | None) -> bool:
-    """Whether there are any frames: `ChosenFrames` handles even one faster."""
-    return len(offset) > 0
-
-
 def _are_worth_walking(block: Octets, offset: Ints, wanted: frozenset[str] | None) -> bool:
     """Whether a `ValueWalk` handles these frames faster than a decoder.
 
@@ -115,7 +110,7 @@ class FrameSorter:
 
     def __init__(self) -> None:
         self._of_size: dict[int, list[RecordLayout]] = {}
-        self._in_vain = 0  # layouts that fitted few frames, less those that fitted many
+        self._in_vain = 0  # tries to make a layout that failed or fitted few frames, less those that fitted many
         self._walk = ValueWalk()
 
     def __reduce__(self) -> tuple[type[FrameSorter], tuple[()]]:
@@ -142,8 +137,8 @@ class FrameSorter:
                 else:
                     matches.append((rows, match))
         single = np.sort(np.concatenate(rest)) if rest else np.empty(0, np.int64)
-        for find, is_worth in ((ChosenFrames.find, _are_there), (self._walk.find, _are_worth_walking)):
-            if not is_worth(block, offset[single], wanted):
+        for find in (ChosenFrames.find, self._walk.find):
+            if not len(single) or (find == self._walk.find and not _are_worth_walking(block, offset[single], wanted)):
                 break
             values, found = find(block, offset[single], length[single], wanted)
             if len(values):
@@ -182,6 +177,7 @@ class FrameSorter:
             start, end = int(offset[sample]) + _HEAD, int(offset[sample] + length[sample])
             shape = parse(block[start:end].tobytes())
             if shape is None:
+                self._in_vain += 1
                 break
             match, fits = RecordLayout(shape).match(block, offset[rows], length[rows])
             if len(match) < _FEW:

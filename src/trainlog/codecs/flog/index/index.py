@@ -34,7 +34,7 @@ _HIDDEN: Final = frozenset([SEAL, STATE])  # kinds that have frames that are not
 _PART: Final = 1 << 19
 _SHORTEST, _LONGEST = 2.0**-63, 2.0**41  # seconds
 _APART: Final = 1 << 13  # bytes between frames from which on it is faster to read each frame separately
-_TOGETHER: Final = 256  # frames, or blocks with fewer frames, of rare kinds that are counted together
+_TOGETHER: Final = 256  # so many frames of rare kinds, or of so many blocks, are counted together
 
 
 def likely(time: Floats, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

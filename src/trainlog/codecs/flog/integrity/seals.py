@@ -57,7 +57,7 @@ AT_ONCE: Final = 1 << 19
 
 # A file of this library has a seal in this many last bytes, unless large frames are at its end.
 SEALED_WITHIN: Final = 768 << 10
-_PAGE: Final = 1 << 12
+_PAGE: Final = 1 << 12  # is read first: the end of a closed log is a seal, and a seal follows the first frame
 _PIECE: Final = 1 << 18  # fresh memory for all that is examined would take longer than to examine it
 _SEALS_WITHIN: Final = 2 * EVERY, SEALED_WITHIN, 16 << 20
 
@@ -133,10 +133,10 @@ class Seal(NamedTuple):
 
 def last_seal(source: Source, start: int) -> Seal:
     """The last seal after byte *start*."""
-    end, piece = source.size, _PAGE  # a closed log ends with a seal
+    end, piece = source.size, _PAGE
     while end > start:
         begin = max(end - piece, start)
-        piece = min(2 * EVERY // _PAGE * piece, 1 << 20)  # the second piece nearly always holds a seal
+        piece = min(_SEALS_WITHIN[0] if piece == _PAGE else 4 * piece, 1 << 20)
         block = source.block(begin, end - begin, end - begin)
         found = len(block)
         while (found := block.rfind(MAP, 0, found)) >= FRAME.size:
@@ -174,11 +174,15 @@ def newest_seal(source: Source, start: int) -> Seal:
 
 def _seems_foreign(source: Source, start: int) -> bool:
     """Whether no seal follows the first frame, or the first few, as far as this is seen without a request."""
-    if not source.is_at_hand(start, start + FRAME.size):
+    end = start + _PAGE
+    if not source.is_at_hand(start, end):
         return False
-    _, _, size = FRAME.unpack(source.read(start, FRAME.size))
-    end = start + max(min(FRAME.size + size + SEAL_SIZE, _SEALS_WITHIN[0]), _PAGE)
-    return source.is_at_hand(start, end) and not contains(source, MAP, start, end)
+    page = source.read(start, _PAGE)
+    if MAP in page:
+        return False
+    _, _, size = FRAME.unpack_from(page)
+    first = start + min(FRAME.size + size + SEAL_SIZE, _SEALS_WITHIN[0])
+    return first <= end or (source.is_at_hand(end, first) and not contains(source, MAP, end - len(MAP), first))
 
 
 def sealed_ranges(source: Source, start: int) -> Iterator[tuple[int, int]]:

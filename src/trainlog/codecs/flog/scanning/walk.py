@@ -23,6 +23,7 @@ __all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "last_end", "may_b
 
 _HEAD: Final = FRAME.size
 _FIRST_PIECE: Final = 1 << 14  # bytes
+_FIRST_SEARCHED: Final = 1 << 12  # bytes
 _unpack = FRAME.unpack_from
 
 
@@ -189,7 +190,7 @@ _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 def next_frame(source: Source, start: int) -> int | None:
     """The first offset from *start* on where a whole frame is followed by another, or by the end of the file."""
-    total, piece = source.size, _FIRST_PIECE // 4  # most searches soon find a frame
+    total, piece = source.size, _FIRST_SEARCHED  # most searches soon find a frame
     while total - start > _HEAD:
         block = source.block(start, most=piece)
         piece = min(4 * piece, Source.CHUNK)

@@ -76,7 +76,8 @@ class FlogShards(Reader):
         cursors: dict[Path, ShardCursor] = {}
         try:
             while True:
-                for file, shard in self._known():
+                shards, torn = self._look()
+                for file, shard in shards.items():
                     if file not in cursors:
                         follows = wait is not never
                         cursors[file] = ShardCursor(shard, self._zero, wanted, on_damage, follows=follows)
@@ -86,31 +87,29 @@ class FlogShards(Reader):
                     break
             for cursor in cursors.values():
                 cursor.end()
-            self._report_torn(on_damage)
+            _report(torn, on_damage)
         finally:
             for cursor in cursors.values():
                 cursor.close()
 
-    def _known(self) -> Iterator[tuple[Path, Shard]]:
+    def _look(self) -> tuple[dict[Path, Shard], list[tuple[Path, Gap]]]:
+        """The files that can be read, and those that end inside their headers.
+
+        The writers of the latter were killed, or are still writing them: the next look will show.
+        """
+        shards: dict[Path, Shard] = {}
+        torn: list[tuple[Path, Gap]] = []
         for n, file in enumerate(shard_files(self.path)):
-            # A new shard can lack a part of its header, or be deleted again; the next look will show.
-            with suppress(TruncatedLog, LogNotFound, FileNotFoundError):
-                if file not in self._shards and file.stat().st_size:
-                    shard = Shard(FlogReader(file), n)
-                    self._shards[file] = shard if self._hides else shard.with_superseded()
-            if file in self._shards:
-                yield file, self._shards[file]
-
-    def _torn(self) -> Iterator[tuple[Path, Gap]]:
-        """Yield the files that end inside their headers: their writers were killed, or are still writing them."""
-        for file in shard_files(self.path):
-            with suppress(LogNotFound, FileNotFoundError):
+            with suppress(LogNotFound, FileNotFoundError):  # a new shard can be deleted again
                 if file not in self._shards and (size := file.stat().st_size):
-                    yield file, Gap(0, size, torn=True, file=file.name)
-
-    def _report_torn(self, on_damage: OnDamage) -> None:
-        for file, gap in self._torn():
-            damage_handler(on_damage, file)(gap)
+                    try:
+                        shard = Shard(FlogReader(file), n)
+                        self._shards[file] = shard if self._hides else shard.with_superseded()
+                    except TruncatedLog:
+                        torn.append((file, Gap(0, size, torn=True, file=file.name)))
+            if file in self._shards:
+                shards[file] = self._shards[file]
+        return shards, torn
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
         """Yield the answer to *scan*, one batch for each kind; see `trainlog.codec.Reader.scan`.
@@ -120,8 +119,9 @@ class FlogShards(Reader):
         orders of scans from the beginning. If columns are named, a frame whose own ``rank`` is a map gets a rank too.
         """
         count, before = _parse(scan.after)
-        shards = {file.name: shard for file, shard in self._known()}
-        self._report_torn(scan.on_damage)
+        found, torn = self._look()
+        shards = {file.name: shard for file, shard in found.items()}
+        _report(torn, scan.on_damage)
         if gone := before.keys() - shards.keys():
             raise InvalidPosition(f"{min(gone)} is gone, but was read before; read it again", path=self.path)
         done = frozenset[int]().union(*(Place.parse(one).done for one in before.values()))
@@ -167,13 +167,13 @@ class FlogShards(Reader):
     @property
     def files(self) -> tuple[Path, ...]:
         """The files of the shards that exist so far."""
-        return tuple(file for file, _ in self._known())
+        return tuple(self._look()[0])
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Report what the files hold, and their damage; see `trainlog.codec.Reader.summary`."""
         summary = super().summary(progress)
         if self._hides:
-            summary.superseded = sum(shard.reader.superseded for _, shard in self._known())
+            summary.superseded = sum(shard.reader.superseded for shard in self._look()[0].values())
         return summary
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
@@ -181,7 +181,8 @@ class FlogShards(Reader):
         from trainlog.verify_report import Problem, Verdict
 
         total = Verdict(self.path)
-        for _, shard in self._known():
+        shards, torn = self._look()
+        for shard in shards.values():
             one = shard.reader.verify()
             total.size += one.size
             total.sealed += one.sealed
@@ -189,10 +190,15 @@ class FlogShards(Reader):
             total.problems += [replace(problem, file=shard.reader.path.name) for problem in one.problems]
             if progress is not None:
                 progress(total.size)
-        for _, gap in self._torn():
+        for _, gap in torn:
             total.size += gap.size
             total.problems.append(Problem("torn tail", 0, gap.size, "it ends inside its header", file=gap.file))
         return total
+
+
+def _report(torn: Sequence[tuple[Path, Gap]], on_damage: OnDamage) -> None:
+    for file, gap in torn:
+        damage_handler(on_damage, file)(gap)
 
 
 def _end_of_all(ends: Sequence[End | None]) -> End | None:
