@@ -369,8 +369,7 @@ class RemoteSource(Source):
             raise LogNotFound("there is no such file", path=url)
         self._found = found
         self._window = FIRST  # bytes of the last sequential read
-        if wait is never:
-            self.freeze()
+        self._limit = found.size if wait is never else None
 
     def close(self) -> None:
         """Do nothing; nothing is open."""
@@ -382,7 +381,7 @@ class RemoteSource(Source):
 
     @property
     def size(self) -> int:
-        """The size of the file at most two seconds ago; never larger than at the time of ``freeze``."""
+        """The size of the file at most two seconds ago; without a *wait*, never larger than when it was opened."""
         if self._limit is not None:
             return min(self._found.size, self._limit)
         if self._wait is not never and time.monotonic() - self._found.taken > _FRESH:

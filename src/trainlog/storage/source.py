@@ -162,8 +162,7 @@ class Source:
         self._ahead_from = 0
         self._unreadable: set[int] = set()  # pages, by their offset
         self._fd = open_regular(self.path)
-        if wait is never:
-            self.freeze()
+        self._limit = os.fstat(self._fd).st_size if wait is never else None
 
     def __enter__(self) -> Self:
         return self
@@ -184,13 +183,8 @@ class Source:
 
     @property
     def size(self) -> int:
-        """The current size of the file in bytes; after ``freeze``, the size that it had then."""
+        """The current size of the file in bytes; without a *wait*, the size that it had when it was opened."""
         return os.fstat(self._fd).st_size if self._limit is None else self._limit
-
-    def freeze(self) -> Self:
-        """Limit what is visible of the file to its current size, however it grows."""
-        self._limit = self.size
-        return self
 
     def left(self, offset: int) -> int:
         """The number of bytes from *offset* on.

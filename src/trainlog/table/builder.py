@@ -114,7 +114,7 @@ class ColumnBuilder:
         Single-precision floats in arrays stay float32; all other floats become float64, and all ints int64 or uint64.
         """
         end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
-        main, like = self._main, _shape_of(block)
+        main, like = self._main, (block.dtype, block.shape[1:])
         # Nearly all blocks continue a dense column: like the one before, and with room for them in the main array.
         if main is None or like != self._main_like or end > min(len(main), 4 * (self._main_count + len(block))):
             dtype = _dtype_of(block)
@@ -141,10 +141,10 @@ class ColumnBuilder:
             if end < _DENSE:
                 return False  # few rows need no main array
             for _, one in self._blocks:
-                if _shape_of(one) != (dtype, shape):
+                if (one.dtype, one.shape[1:]) != (dtype, shape):
                     return False  # the first blocks decide its type
                 count += len(one)
-        elif _shape_of(main) != (dtype, shape):
+        elif (main.dtype, main.shape[1:]) != (dtype, shape):
             return False
         if end >= _SPARSE_ROWS and _SPARSE * count < end:
             return False
@@ -252,11 +252,6 @@ def _dtype_of(block: Array) -> np.dtype[Any]:
         case "b":
             return dtype
     return _OBJECT
-
-
-def _shape_of(block: Array) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """The dtype of *block*, and the shape of its rows."""
-    return block.dtype, block.shape[1:]
 
 
 def _with_gaps(values: Array, state: npt.NDArray[np.uint8] | None) -> Array:

@@ -56,7 +56,6 @@ def compact(
     if target.exists() and not overwrite:
         raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
     with Source(log) as source, atomic_write(target) as file:
-        source.freeze()
         if source.read(0, len(MAGIC)) == MAGIC:
             raise UnknownFormat("this is already compressed", path=log)
         _pack(source, CompressedWriter(file, level), progress)

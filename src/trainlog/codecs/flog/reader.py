@@ -25,7 +25,7 @@ from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
 from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
-from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.model import Frame, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler, stretches
 from trainlog.storage.compressed import CompressedSource, open_source
 from trainlog.storage.source import Source, Wait, never
@@ -51,8 +51,9 @@ class FlogReader(Reader):
 
     def __init__(self, path: Path) -> None:
         with open_source(path) as source:
-            header, self._start = take_header(source.freeze())
-            seal = None if _is_unsealed(header) else newest_seal(source, self._start)
+            header, self._start = take_header(source)
+            self._unsealed = header.meta.get("checksums") is False  # this library wrote it without checksums
+            seal = None if self._unsealed else newest_seal(source, self._start)
             state = last_state(source, self._start, seal)
             header = header if state is None else merged(header, state)
             self._history = History.start(source, self._start, seal)
@@ -74,8 +75,6 @@ class FlogReader(Reader):
         Without *wait* the visible part does not grow: frames that are written during the read belong to the next scan.
         """
         source = open_source(self.path, wait or never)
-        if wait is None:
-            source.freeze()
         hides = hides and self._hides
         try:
             head = source.take(min(HEADER.size, source.size) if wait is None else HEADER.size)
@@ -83,7 +82,7 @@ class FlogReader(Reader):
             if wait is not None:
                 source.take(start - source.offset)  # the metadata may not be written yet
             if hides:
-                self._history = self._history.updated(source, start, unsealed=_is_unsealed(self.header))
+                self._history = self._history.updated(source, start, unsealed=self._unsealed)
         except BaseException:
             source.close()
             raise
@@ -123,7 +122,7 @@ class FlogReader(Reader):
             if place is not None:
                 place = self._checked(source, place, start)
             elif not isinstance(source, FilteredSource):  # an index describes the whole file
-                if (found := self._from_the_end(source, start, scan, on_gap)) is not None:
+                if scan.last is not None and (found := self._from_the_end(source, start, scan, scan.last, on_gap)):
                     yield from found
                     return
                 try:
@@ -159,7 +158,7 @@ class FlogReader(Reader):
 
         """
         with open_source(self.path) as source:
-            scanner = ColumnScanner(source.freeze(), scan, self._sorter)
+            scanner = ColumnScanner(source, scan, self._sorter)
             try:
                 return next(scanner.batches(source.size, lambda gap: None, Candidates(offsets=frames)))
             except StaleIndex:
@@ -178,13 +177,13 @@ class FlogReader(Reader):
         return place
 
     def _from_the_end(
-        self, source: Source, start: int, scan: Scan, on_gap: Callable[[Gap], object]
+        self, source: Source, start: int, scan: Scan, last: int, on_gap: Callable[[Gap], object]
     ) -> list[Batch] | None:
-        """The last rows of each requested kind, found through the checksums; None where these do not help.
+        """The *last* rows of each requested kind, found through the checksums; None where these do not help.
 
         Everything before those rows stays unread, so a scan that must report all damage is not answered here.
         """
-        if scan.last is None or scan.wanted is None or scan.on_damage not in ("warn", "ignore"):
+        if scan.wanted is None or scan.on_damage not in ("warn", "ignore"):
             return None
         if scan.has_ranges and self._index is not None:
             return None
@@ -200,11 +199,11 @@ class FlogReader(Reader):
             except StaleIndex:
                 return None
             rows = [batch.table.rows for batch in batches]
-            if begin == start or (len(rows) == len(scan.wanted) and min(rows) >= scan.last):
+            if begin == start or (len(rows) == len(scan.wanted) and min(rows) >= last):
                 for gap in gaps:
                     on_gap(gap)
                 return batches
-            enough = (reached - begin) * min(2 + scan.last // max(min(rows), 1), 16)
+            enough = (reached - begin) * min(2 + last // max(min(rows), 1), 16)
             if enough > (source.size - start) // _SHARE:
                 return None
         return None
@@ -279,7 +278,7 @@ class FlogReader(Reader):
         with open_source(self.path) as source:
             if isinstance(source, CompressedSource):
                 return None
-            return last_end(source.freeze(), max(start, self._start), start + most)
+            return last_end(source, max(start, self._start), start + most)
 
     def salvage(self, target: Path) -> Repair:
         """Copy every whole frame, unchanged, into the new FLOG file *target*."""
@@ -287,8 +286,3 @@ class FlogReader(Reader):
 
         with open_source(self.path) as source:
             return salvage(source, target)
-
-
-def _is_unsealed(header: Header) -> bool:
-    """Whether this library wrote the log without checksums."""
-    return header.meta.get("checksums") is False

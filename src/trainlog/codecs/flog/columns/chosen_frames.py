@@ -32,14 +32,14 @@ class ChosenFrames:
 
     @classmethod
     def find(
-        cls, block: npt.NDArray[np.uint8], offset: Ints, length: Ints, wanted: frozenset[str] | None
+        cls, block: npt.NDArray[np.uint8], offset: Ints, length: Ints, wanted: frozenset[str]
     ) -> tuple[ChosenFrames, Mask]:
         """The *wanted* columns of the frames that begin at *offset* of *block*, and a mask of the frames they are from.
 
         The mask is all False when the columns cannot be chosen this way.
         """
         found = np.zeros(len(offset), np.bool_)
-        choose = None if wanted is None else chooser(wanted)
+        choose = chooser(wanted)
         if choose is None:
             return cls(np.empty(0), {}), found
         view = block.data

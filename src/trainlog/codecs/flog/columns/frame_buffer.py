@@ -29,9 +29,6 @@ class FrameBuffer:
     """
 
     def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
         self.rows = self.size = 0
         self._blocks: list[Octets] = []
         self._columns: list[tuple[Ints, Ints, Ints, Octets]] = []
@@ -44,13 +41,10 @@ class FrameBuffer:
         self.rows += len(offset)
         self.size += len(copy)
 
-    def take(self) -> tuple[Octets, Ints, Ints, Ints, Octets]:
-        """Take out the frames: a block with slack at its end, and the frames' offsets, lengths, places and kinds."""
-        nothing = np.empty(0, np.int64)
+    def joined(self) -> tuple[Octets, Ints, Ints, Ints, Octets]:
+        """The frames, at least one: a block with slack at its end, and their offsets, lengths, places and kinds."""
         block = np.concatenate([*self._blocks, np.zeros(SLACK, np.uint8)])
-        columns = [(nothing, nothing, nothing, nothing.astype(np.uint8)), *self._columns]
-        offset, length, place, kind = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-        self._clear()
+        offset, length, place, kind = map(np.concatenate, zip(*self._columns, strict=True))
         return block, offset, length, place, kind
 
 

@@ -62,6 +62,7 @@ class RecordLayout:
         names: the columns, in the frames' order.
         fields: the columns' parts of the frame, by name.
         places: the place of each leaf's marker in a row of the matrix.
+        numbers: by column, the places of its values in a row, if they are numbers of one type at even distances.
 
     """
 
@@ -70,7 +71,6 @@ class RecordLayout:
         self.fields = {field.name: field for field in shape.fields}
         self.names = tuple(self.fields)
         self.places: list[int] = []
-        self._numbers: dict[str, _Numbers | None] = {}
         expected, bits = bytearray(_HEAD), bytearray(_HEAD)
         for fixed, leaf in zip(shape.fixed, shape.leaves, strict=False):
             expected += fixed
@@ -87,12 +87,7 @@ class RecordLayout:
         padding = bytes(self._pitch - len(bits))
         self._expected = np.frombuffer(bytes(expected) + padding, np.uint64)
         self._bits = np.frombuffer(bytes(bits) + padding, np.uint64)
-
-    def numbers(self, field: Field) -> _Numbers | None:
-        """The places of the values of *field* in a row, if they are numbers of one type at even distances."""
-        if field.name not in self._numbers:
-            self._numbers[field.name] = self._numbers_of(field)
-        return self._numbers[field.name]
+        self.numbers = {field.name: self._numbers_of(field) for field in shape.fields}
 
     def _numbers_of(self, field: Field) -> _Numbers | None:
         leaves = self.shape.leaves[field.first : field.last]
@@ -184,14 +179,9 @@ class RecordBatch:
         start = int(self.offset[row])
         return self._block[start + _HEAD : start + int(self.length[row])].data
 
-    @property
-    def time(self) -> npt.NDArray[np.float64]:
-        """The time of each frame."""
-        return self._view(_TIME, 0)
-
     def add_to(self, builder: TableBuilder, rows: Rows) -> None:
         """Set *rows* of a table to the frames' values."""
-        builder.time.put(rows, self.time)
+        builder.time.put(rows, self._view(_TIME, 0))
         for name in builder.names(self.layout.names):
             column = builder.columns[name]
             pieces = self.pieces(self.layout.fields[name])
@@ -215,7 +205,7 @@ class RecordBatch:
 
     def pieces(self, field: Field) -> Iterable[Piece] | None:
         """The values of *field*; None when they are lists, some of which must be decoded."""
-        numbers = self.layout.numbers(field)
+        numbers = self.layout.numbers[field.name]
         if numbers is not None:
             return (Piece(None, self._view(*numbers)),)
         if field.empty is not None:

@@ -37,6 +37,10 @@ WIDTHS: Final = bytes(
     + [1] * 0x20  # negative fixint
 )
 
+# The markers of maps and of lists: the first one with up to 15 entries, and the one with their number in 16 bits.
+_MAP: Final = 0x80, 0xDE
+_LIST: Final = 0x90, 0xDC
+
 # Bytes of the length field, after the marker of a string or of bytes.
 LENGTHS: Final = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC4: 1, 0xC5: 2, 0xC6: 4}
 
@@ -121,7 +125,7 @@ class _Parser:
 
     def shape(self) -> Shape:
         payload = self._payload
-        size = self._map_size()
+        size = self._size(_MAP)
         if size is None:
             raise _NoShape
         self._map(size, "", 0)
@@ -140,26 +144,25 @@ class _Parser:
             key = self._key()
             keys.add(key)
             name = f"{prefix}{key}"
-            inner = self._map_size()
-            if inner:
-                self._map(inner, prefix_of(name), depth + 1)
-                continue
             first = len(self._leaves)
-            shape, empty = self._value() if inner is None else ((), {})
+            shape: tuple[int, ...] = ()
+            empty: Empty = None
+            if size_of_map := self._size(_MAP):
+                self._map(size_of_map, prefix_of(name), depth + 1)
+                continue
+            if size_of_map is not None:
+                empty = {}
+            elif (size_of_list := self._size(_LIST)) is None:
+                self._leaf()
+            elif size_of_list:
+                shape = self._list(size_of_list, 1)
+            else:
+                shape, empty = (0,), []
             if name in self._fields:
                 raise _NoShape
             self._fields[name] = Field(name, shape, first, len(self._leaves), empty)
         if len(keys) != size:
             raise _NoShape
-
-    def _value(self) -> tuple[tuple[int, ...], Empty]:
-        size = self._list_size()
-        if size is None:
-            self._leaf()
-            return (), None
-        if not size:
-            return (0,), []
-        return self._list(size, 1), None
 
     def _list(self, size: int, depth: int) -> tuple[int, ...]:
         """The shape of a list of *size* values, which are numbers, or lists of numbers that have one shape."""
@@ -170,7 +173,7 @@ class _Parser:
             return (size,)
         shapes: set[tuple[int, ...]] = set()
         for _ in range(size):
-            inner = self._list_size()
+            inner = self._size(_LIST)
             if inner is None:
                 if not self._is_number(self._payload[self._at]):
                     raise _NoShape
@@ -240,15 +243,9 @@ class _Parser:
             raise _NoShape
         return self._payload[at + head : self._at].decode("utf-8", "surrogateescape")
 
-    def _map_size(self) -> int | None:
-        return self._size(0x80, 0xDE)
-
-    def _list_size(self) -> int | None:
-        return self._size(0x90, 0xDC)
-
-    def _size(self, fix: int, marker16: int) -> int | None:
+    def _size(self, markers: tuple[int, int]) -> int | None:
         """Skip the head of the map or list here, and return its number of entries; None if there is none here."""
-        marker = self._payload[self._at]
+        marker, (fix, marker16) = self._payload[self._at], markers
         if marker & 0xF0 == fix:
             self._at += 1
             return marker & 0x0F

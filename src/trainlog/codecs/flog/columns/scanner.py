@@ -38,8 +38,6 @@ _HEAD: Final = FRAME.size
 _ENOUGH: Final = 2048  # frames that are gathered from several blocks, where frames of the kind are rare
 _FULL: Final = 1 << 20  # bytes; a larger buffer would use fresh memory, which is slower
 
-_NOTHING: Final = Candidates()
-
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
@@ -132,7 +130,7 @@ class ColumnScanner:
         self,
         start: int,
         on_gap: Callable[[Gap], object],
-        candidates: Candidates = _NOTHING,
+        candidates: Candidates | None = None,
         index: IndexBuilder | None = None,
     ) -> Iterator[Batch]:
         """Yield the answer.
@@ -148,16 +146,18 @@ class ColumnScanner:
 
         """
         self._index = index
-        self._read_candidates(candidates)
+        begin = start
+        if candidates is not None:
+            self._read_candidates(candidates)
+            begin = candidates.begin if candidates.begin >= 0 else start
         walk = FrameWalk(self._source, start, self._kinds, on_gap)
-        begin = candidates.begin if candidates.begin >= 0 else start
         ahead, done = -1, frozenset[int]()
         if self._place is not None:
             begin, ahead = self._resume(walk)
             done = self._place.done
         most = self._scan.batch_rows if self._scan.last is None else None
         while not walk.ended:
-            if walk.is_sure:
+            if walk.at >= walk.careful:
                 for _ in self._read_blocks(walk, ahead if walk.at < ahead and done else self._source.size):
                     if most is not None and self._count >= most and not done:
                         yield from self._flush(begin, walk.at, walk.proven)
@@ -314,7 +314,8 @@ class ColumnScanner:
 
     def _put_few(self) -> None:
         if self._few.rows:
-            self._put(*self._few.take())
+            few, self._few = self._few, FrameBuffer()
+            self._put(*few.joined())
 
     def _put(self, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets) -> None:
         """Add frames to their tables; *offset* is where they begin in *block*, *place* where they begin in the file.

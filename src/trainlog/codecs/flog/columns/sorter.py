@@ -94,13 +94,11 @@ def _as_slice(rows: Ints) -> Rows:
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
-def _are_worth_walking(block: Octets, offset: Ints, wanted: frozenset[str] | None) -> bool:
-    """Whether a `ValueWalk` handles these frames faster than a decoder.
+def _have_many_keys(block: Octets, offset: Ints) -> bool:
+    """Whether a `ValueWalk` handles all values of these frames faster than a decoder.
 
     Its time depends on the number of keys of the largest frame, and that of a decoder on the keys of all frames.
     """
-    if len(offset) < _WALKED or wanted is not None:
-        return len(offset) >= _WALKED
     keys = np.maximum(map_sizes(block, offset + _HEAD)[0], 0)
     return int(keys.sum()) >= _WALKED * int(keys.max())
 
@@ -137,12 +135,13 @@ class FrameSorter:
                 else:
                     matches.append((rows, match))
         single = np.sort(np.concatenate(rest)) if rest else np.empty(0, np.int64)
-        for find in (ChosenFrames.find, self._walk.find):
-            if not len(single) or (find == self._walk.find and not _are_worth_walking(block, offset[single], wanted)):
-                break
-            values, found = find(block, offset[single], length[single], wanted)
-            if len(values):
-                matches.append((single[found], values))
+        if len(single) and wanted is not None:
+            chosen, found = ChosenFrames.find(block, offset[single], length[single], wanted)
+            matches += [(single[found], chosen)] if len(chosen) else []
+            single = single[~found]
+        if len(single) >= _WALKED and (wanted is not None or _have_many_keys(block, offset[single])):
+            walked, found = self._walk.find(block, offset[single], length[single], wanted)
+            matches += [(single[found], walked)] if len(walked) else []
             single = single[~found]
         decoded, broken = self._decoded(block, offset[single], length[single], single, wanted)
         if broken is not None:

@@ -51,7 +51,7 @@ def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callabl
 class FrameWalk:
     """Reads a file frame by frame, and continues after damage; see `walk`.
 
-    A faster reader may take over where the walk ``is_sure`` of its place, and move ``at`` and ``proven``. It stops
+    A faster reader may take over where the walk need not be ``careful``, and move ``at`` and ``proven``. It stops
     at anything doubtful, and leaves the judgment to `read_block`.
 
     Attributes:
@@ -73,11 +73,6 @@ class FrameWalk:
         self._piece = _FIRST_PIECE  # size of the next block, small at first as many walks end at their first frame
         self.at = self.proven = self.careful = start
         self.ended = False
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether frames of other kinds may be skipped undecoded from here on."""
-        return self.at >= self.careful
 
     def read_block(self) -> Iterator[Record]:
         """Yield the wanted frames of one block of the file, and decide what follows the last of them."""
