@@ -229,6 +229,12 @@ def is_sample(frame: Frame) -> bool:
     return frame.data.get("type") == "function_sample"
 
 
+def grow(path: Path, whole: bytes, size: int) -> None:
+    """Append to the file at *path* until it is the first *size* bytes of *whole*."""
+    with path.open("ab") as file:
+        file.write(whole[file.tell() : size])
+
+
 @pytest.mark.parametrize("kinds", [None, "creature", ("stats", "event")])
 @pytest.mark.parametrize(("stride", "most_batches"), [(1, None), (7, 1), (299, 1)])
 @pytest.mark.parametrize("functions", ["before", "with", "after"])
@@ -238,14 +244,14 @@ def test_a_growing_log(tmp_path: Path, kinds: Any, stride: int, most_batches: in
     learned = samples_of([1, 2, 2, 4, 9])
     path = by_hand.log(tmp_path, data[:128], learned=learned if functions == "before" else None)
     follower = Follower(trainlog.open(path), kinds, 2 if stride < 100 else None, most_batches)
+    steps, samples = (path.with_name(path.name + suffix) for suffix in (".bin", ".functions"))
     for cut in range(129, len(data) + 1, stride):
-        path.with_name(path.name + ".bin").write_bytes(data[:cut])
+        grow(steps, data, cut)
         if functions == "with" and cut > 700:
-            share = (cut - 700) * len(learned) // (len(data) - 700)
-            path.with_name(path.name + ".functions").write_bytes(learned[:share])
+            grow(samples, learned, (cut - 700) * len(learned) // (len(data) - 700))
         follower.poll()
-    path.with_name(path.name + ".bin").write_bytes(data)
-    path.with_name(path.name + ".functions").write_bytes(learned)
+    grow(steps, data, len(data))
+    grow(samples, learned, len(learned))
     for _ in range(100):
         follower.poll()
     (*batches,) = trainlog.open(path).scan(Scan(kinds=kinds))
@@ -293,7 +299,7 @@ def test_summary_of_an_episode_that_was_read_in_parts(tmp_path: Path, kinds: Any
     path = by_hand.log(tmp_path, data[:128])
     follower = Follower(trainlog.open(path), kinds, batch_rows=1000)
     for cut in (500, 100_000, 777_777, 1_200_000, len(data) - 128, len(data) - 127, len(data)):
-        path.with_name(path.name + ".bin").write_bytes(data[:cut])
+        grow(path.with_name(path.name + ".bin"), data, cut)
         follower.poll()
     (expected,) = trainlog.open(path).frames("stats")
     (found,) = (frame for frame in follower.frames() if frame.kind == Kind.STATS)
