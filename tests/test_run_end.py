@@ -186,29 +186,39 @@ def test_an_interactive_session_does_not_say_that_it_finished(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_of_multiprocessing(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("parent", ["None", "trainlog.TrainingRecorder(f'{sys.argv[1]}/parent.flog')"])
+def test_processes_of_multiprocessing(tmp_path: Path, method: str, parent: str) -> None:
     (tmp_path / "script.py").write_text(
         f"""
 import multiprocessing, sys, trainlog
 
 def work(path, fails):
     global log
-    log = trainlog.TrainingRecorder(path)
+    log = trainlog.TrainingRecorder(path, background=10)
     log.record_stats_frame(None, {{"step": 1}})
     if fails:
         raise ValueError("a")
 
 if __name__ == "__main__":
+    first = {parent}
     context = multiprocessing.get_context("{method}")
     for name in ("good", "bad"):
         process = context.Process(target=work, args=(f"{{sys.argv[1]}}/{{name}}.flog", name == "bad"))
         process.start()
         process.join()
+    if first:
+        first.record_stats_frame(None, {{"step": 1}})
 """
     )
     subprocess.run([sys.executable, "script.py", tmp_path], cwd=tmp_path, check=True, timeout=60, capture_output=True)
-    ends = [trainlog.open(tmp_path / f"{name}.flog").end for name in ("good", "bad")]
-    assert [(end.state, end.reason) if end else None for end in ends] == [("finished", ""), ("failed", "ValueError: a")]
+    expected = {"good": ("finished", ""), "bad": ("failed", "ValueError: a")}
+    if parent != "None":
+        expected["parent"] = ("finished", "")
+    for name, ending in expected.items():
+        reader = trainlog.open(tmp_path / f"{name}.flog")
+        assert [frame.data for frame in reader.frames("stats")] == [{"step": 1}]
+        assert reader.end is not None
+        assert (reader.end.state, reader.end.reason) == ending
 
 
 def test_a_forked_child_ends_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import builtins
 import functools
+import os
 import signal
 import sys
 import threading
@@ -68,7 +69,7 @@ open_logs: weakref.WeakSet[Any] = weakref.WeakSet()
 """The `OpenLog`s of this process."""
 
 _known_error: BaseException | None = None  # the last uncaught error from before the first log was opened
-_is_informed = False
+_informed = 0  # the process that was informed last
 
 
 def ending_of(error: BaseException | None) -> Ending:
@@ -107,13 +108,14 @@ def _words(error: BaseException) -> str:
 
 def stay_informed() -> None:
     """Install the hooks that detect the end of the process; can be called again."""
-    global _is_informed, _known_error
-    if _is_informed:
+    global _informed, _known_error
+    before, _informed = _informed, os.getpid()
+    if before == _informed:
         return
-    _is_informed = True
-    _known_error = getattr(sys, "last_value", None)
-    sys.exit = _calling_through(sys.exit)
-    threading.excepthook = _telling_first(threading.excepthook)
+    if not before:  # a forked child has the hooks of its parent
+        _known_error = getattr(sys, "last_value", None)
+        sys.exit = _calling_through(sys.exit)
+        threading.excepthook = _telling_first(threading.excepthook)
     if "multiprocessing.process" in sys.modules:
         _at_the_end_of_a_child()
 
