@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 from trainlog import registry
 from trainlog.codec import Writer
 from trainlog.codecs.frame_payload import storable
+from trainlog.codecs.plain_object import plain_metadata
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteError, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import set_aside
@@ -22,7 +23,7 @@ from trainlog.storage.source import Source
 if TYPE_CHECKING:
     from trainlog.writers.uploading import UploadingWriter
 
-__all__ = ["OpenedLog", "RecordingPlace", "begin", "is_switched_off", "rank_of", "recording_place"]
+__all__ = ["OpenedLog", "RecordingPlace", "begin", "changed_metadata", "is_switched_off", "rank_of", "recording_place"]
 
 
 class OpenedLog(NamedTuple):
@@ -177,8 +178,8 @@ def _head(path: Path) -> bytes:
 
 def _resumed(path: Path, header: Header) -> OpenedLog:
     old = registry.open(path).header.meta
-    changed = {key: value for key, value in header.meta.items() if key != "shard" and str(value) != str(old.get(key))}
-    note = {"metadata": storable(changed)} if changed else {}
+    changed = changed_metadata(old, header.meta)
+    note: dict[str, Any] = {"metadata": changed} if changed else {}
     if len(header.run) > 1:
         note["run"] = _without_patch(header.run)
     writer = registry.resume(path, note=note)
@@ -189,6 +190,21 @@ def _resumed(path: Path, header: Header) -> OpenedLog:
         # Shards are merged by the time since each began, so a pause counts here as it does for the other shards.
         elapsed = max(elapsed, time.time() - began)
     return OpenedLog(writer, elapsed, old)
+
+
+def changed_metadata(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the *given* metadata that replace the *old* ones of a resumed log, as a frame holds them.
+
+    The defaults of a recorder replace nothing. A header can hold values that no frame can, such as an int of more than
+    64 bits; these become text.
+
+    Raises:
+        UnsupportedFrame: when they cannot be stored.
+
+    """
+    default = {"creature": "unknown", "task": ""}
+    values = {key: one for key, one in plain_metadata(given).items() if key != "shard" and default.get(key) != one}
+    return {key: storable(one) for key, one in values.items() if key not in old or old[key] != one}
 
 
 def _without_patch(run: Mapping[str, Any]) -> dict[str, Any]:

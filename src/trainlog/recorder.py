@@ -18,7 +18,15 @@ from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
 from trainlog.environments import Autoreset, Settings, VectorRecorder, whole_number
 from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
-from trainlog.opening import OpenedLog, RecordingPlace, begin, is_switched_off, rank_of, recording_place
+from trainlog.opening import (
+    OpenedLog,
+    RecordingPlace,
+    begin,
+    changed_metadata,
+    is_switched_off,
+    rank_of,
+    recording_place,
+)
 from trainlog.provenance import Provenance, facts, provenance_wanted
 from trainlog.run_end import ClosedByBlock, Ending, close_first, ending_of, open_logs, stay_informed
 from trainlog.writers.background import Background, Policy, check_queue
@@ -187,14 +195,10 @@ class TrainingRecorder(ClosedByBlock):
 
     def _take_over(self, meta: Mapping[str, Any]) -> None:
         """Continue with the metadata of a resumed log, and record those of *meta* that differ."""
-        default = {"creature": "unknown", "task": ""}
-        before = self._given
-        # A header can hold values that no frame can, such as an int of more than 64 bits. An old one stays in the
-        # header, a new one becomes text.
-        self._changes = {key: one for key, one in before.items() if storable(one) == one}
-        values = {key: one for key, one in plain_metadata(meta).items() if key != "shard" and default.get(key) != one}
-        if any(before.get(key) != one for key, one in values.items()):
-            self.update_metadata({key: storable(one) for key, one in values.items()})
+        # An old value that no frame can hold stays in the header.
+        self._changes = {key: one for key, one in self._given.items() if storable(one) == one}
+        if changed := changed_metadata(self._given, meta):
+            self.update_metadata(changed)
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record the physical state at a step.

@@ -47,6 +47,22 @@ def test_a_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
     assert (verdict.problems, verdict.sealed) == ([], path.stat().st_size)
 
 
+def test_defaults_replace_nothing_and_are_not_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    where = {"out": Path("a"), "sizes": (1, 2)}
+    with TrainingRecorder(path, "ant", "walk", metadata=where) as log:
+        log.record_stats_frame(None, {"step": 1})
+    with TrainingRecorder(path, metadata=where, resume=True):
+        pass
+    (event,) = trainlog.open(path).frames("event")
+    assert "metadata" not in event.data
+    with TrainingRecorder(path, metadata={"sizes": (1, 3)}, resume=True):
+        pass
+    assert [frame.data.get("metadata") for frame in trainlog.open(path).frames("event")] == [None, {"sizes": [1, 3]}]
+    meta = trainlog.open(path).header.meta
+    assert meta == {"creature": "ant", "task": "walk", "out": "a", "sizes": [1, 3]}
+
+
 def test_a_torn_tail_is_cut_at_every_byte(tmp_path: Path) -> None:
     frames = [Flog.frame(1.0, 2, {"step": 1}), Flog.frame(2.0, 2, {"step": 2})]
     head = Flog.header() + frames[0]
