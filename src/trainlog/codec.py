@@ -307,7 +307,7 @@ class Writer(ABC):
     Attributes:
         losses: what the format could not hold: counts by a short description. A value that must not be lost raises
             instead, see ``write``.
-        resumed_at: for a resumed log, the time of its last frame in seconds; else 0.0.
+        resumed_at: for a resumed log, the time of its last frame in seconds, if finite, or of one before it; else 0.0.
         lock: held while the file is changed, if there is one; a writer that wraps this one uses the same lock, so that
             two threads and a signal handler cannot deadlock.
         keeps_run_state: whether the format can store late metadata and how the run ended. These are frames of the kind

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +63,23 @@ def test_defaults_replace_nothing_and_are_not_told(tmp_path: Path) -> None:
     assert [frame.data.get("metadata") for frame in trainlog.open(path).frames("event")] == [None, {"sizes": [1, 3]}]
     meta = trainlog.open(path).header.meta
     assert meta == {"creature": "ant", "task": "walk", "out": "a", "sizes": [1, 3]}
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("time", [math.nan, math.inf])
+def test_the_clock_continues_from_a_time_that_is_finite(tmp_path: Path, time: float, closed: bool) -> None:
+    path, copy = tmp_path / "a.flog", tmp_path / "b.flog"
+    with TrainingRecorder(path) as log:
+        log.state({"step": 1}, time=5.0)
+        log.state({"step": 2}, time=time)
+        log.update_metadata({"a": 1})
+        shutil.copy(path, copy)
+    with TrainingRecorder(path if closed else copy, resume=True) as log:
+        assert 5.0 <= log.now() < 60.0
+        log.stats({"step": 3})
+        reader = trainlog.open(log.path)
+    assert 5.0 <= reader.table("stats").time[0] < 60.0
+    assert not any(problem.damage for problem in trainlog.verify(reader.path).problems)
 
 
 def test_a_torn_tail_is_cut_at_every_byte(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time as wall_time
 from typing import Any
@@ -149,8 +150,8 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
     """Cut off a torn tail.
 
     Returns:
-        The size of the tail in bytes, the time of the last whole frame, and a state that says that the run has not
-        ended; None instead of a state where the log does not say that the run has ended.
+        The size of the tail in bytes, the time of the last whole frame whose time is finite, and a state that says that
+        the run has not ended; None instead of a state where the log does not say that the run has ended.
 
     """
     gaps: list[Gap] = []
@@ -160,10 +161,10 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
         known = None if header.meta.get("checksums") is False else seal
         state = last_state(source, start, known) or {"trainlog": 1, "meta": {}}
         has_ended = merged(header, state).end is not None
-        end, seconds = source.size, seal.time
-        for record in walk(source, max(seal.end, start), on_gap=gaps.append):
-            if not is_about_run(record.kind, record.data):
-                seconds = record.time
+        end = source.size
+        seconds = _last_time(source, max(seal.end, start), seal.time, gaps.append)
+        if not math.isfinite(seconds):  # nor is that of the frame before the checksum
+            seconds = _last_time(source, start, 0.0, lambda gap: None)
     if not end:
         file.restart(pack_header(Header()))  # its writer was killed before it wrote anything
         return 0, 0.0, None
@@ -173,6 +174,14 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
         file.cut_back(end)
     file.go_on(seal, end, seconds)
     return cut, seconds, {**state, "end": None} if has_ended else None
+
+
+def _last_time(source: Source, start: int, seconds: float, on_gap: Callable[[Gap], object]) -> float:
+    """The time of the last frame of the run from byte *start* on whose time is finite; *seconds* if there is none."""
+    for record in walk(source, start, on_gap=on_gap):
+        if not is_about_run(record.kind, record.data) and math.isfinite(record.time):
+            seconds = record.time
+    return seconds
 
 
 def _why(seconds: object, kind: object, size: int) -> str:
