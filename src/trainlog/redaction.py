@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 __all__ = ["redacted_arguments", "redacted_source"]
@@ -23,12 +23,16 @@ _TOKEN: Final = (
     r"\b(?:[spr]k-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_\w{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}"
     r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
-_IN_ADDRESS: Final = r"(?<=://)[^/\s@]+(?=@)"
-_PAIR: Final = r"""(?P<name>[A-Za-z][\w.-]*)(?P<sign>["']?\s*[=:]\s*["']?)(?P<value>[^\s"',;&}]+)"""
+_IN_ADDRESS: Final = r"""(?<=://)[^/\s"']+(?=@)"""
 _BEARER: Final = r"(?i)\b(bearer|basic)\s+\S+"
+# A name and what is in front of its value. The patterns start at the first letter of a word and take all of it, as a
+# patch can hold a word of 64 KB.
+_PAIR: Final = r"""(?<![\w.-])(?P<name>[\w.-]++)["']?\s*+[=:]\s*+(?P<quote>["']?)"""
+_TYPE: Final = r"(?:\s*+:\s*+[\w.]++(?:\[[^\]\n]{0,60}\]++)?(?:\s*+\|\s*+[\w.]++){0,3})?"
 _LITERAL: Final = (
-    r"""(?P<name>[A-Za-z]\w*)(?P<sign>["']?\]?\s*[=:]\s*)(?P<quote>["'])(?P<value>[^"'\s]{8,})(?P=quote)"""
+    rf"""(?<!\w)(?P<name>\w++)["']?\]?{_TYPE}\s*+[=:]=?\s*+[bBfFrRuU]{{0,2}}(?P<quote>"{{3}}|'{{3}}|["'])"""
 )
+_ARGUMENT: Final = r"(?s)(?P<name>[\w.+-]+)\s*[=:]\s*(?=.)"
 _PRIVATE_KEY: Final = r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 
 
@@ -42,7 +46,11 @@ def redacted_arguments(arguments: Sequence[str]) -> list[str]:
             is_value = False
             continue
         is_value = one.startswith("-") and "=" not in one and _is_secret(one)
-        found.append(_pairs(_tokens(re.sub(_BEARER, rf"\1 {_REDACTED}", one))))
+        named = re.match(_ARGUMENT, one)
+        if named is not None and _is_secret(named["name"]):
+            found.append(named[0] + _REDACTED)
+        else:
+            found.append(_pairs(_tokens(re.sub(_BEARER, rf"\1 {_REDACTED}", one))))
     return found
 
 
@@ -51,13 +59,8 @@ def redacted_source(text: str) -> tuple[str, bool]:
 
     A name alone is not enough there: ``token = next(tokens)`` stays.
     """
-
-    def literal(match: re.Match[str]) -> str:
-        if not _is_secret(match["name"]):
-            return match[0]
-        return f"{match['name']}{match['sign']}{match['quote']}{_REDACTED}{match['quote']}"
-
-    found = re.sub(_LITERAL, literal, _tokens(re.sub(_PRIVATE_KEY, _REDACTED, text)))
+    source = _tokens(re.sub(_PRIVATE_KEY, _REDACTED, text))
+    found = _without_values(source, _LITERAL, lambda quote: rf"(?:(?!{quote})\S){{8,}}(?={quote})")
     return found, found != text
 
 
@@ -66,10 +69,19 @@ def _tokens(text: str) -> str:
 
 
 def _pairs(text: str) -> str:
-    def pair(match: re.Match[str]) -> str:
-        return f"{match['name']}{match['sign']}{_REDACTED}" if _is_secret(match["name"]) else match[0]
+    return _without_values(text, _PAIR, lambda quote: f"[^{quote}]+" if quote else r"""[^\s"',;&}]+""")
 
-    return re.sub(_PAIR, pair, text)
+
+def _without_values(text: str, named: str, value_of: Callable[[str], str]) -> str:
+    """*text* without the values behind the secret names that *named* finds; *value_of* a quote is their pattern."""
+    found, end = [], 0
+    for match in re.finditer(named, text):
+        if match.start() >= end and _is_secret(match["name"]):
+            value = re.compile(value_of(match["quote"])).match(text, match.end())
+            if value is not None:
+                found += [text[end : match.end()], _REDACTED]
+                end = value.end()
+    return "".join([*found, text[end:]])
 
 
 def _is_secret(name: str) -> bool:
