@@ -138,6 +138,18 @@ def test_runs_one_after_another_and_again() -> None:
     assert trainlog.open("a-2.flog").table("stats")["x"].tolist() == [3.0, 4.0]
 
 
+def test_a_run_that_is_continued_keeps_its_tags() -> None:
+    mlflow.set_tracking_uri(Path.cwd().as_uri())
+    with mlflow.start_run(run_name="a", tags={"a": 1, "b": 1}):
+        mlflow.set_tag("c", 1)
+    with mlflow.start_run(run_id="a", tags={"b": 2}) as run:
+        assert run.tags == {"a": 1, "b": 2, "c": 1}
+        mlflow.set_tag("d", 2)
+    with mlflow.start_run(run_id="a"):
+        pass
+    assert trainlog.open("a.flog").header.meta["tags"] == {"a": 1, "b": 2, "c": 1, "d": 2}
+
+
 @pytest.mark.parametrize(
     ("status", "end"),
     [("FINISHED", ("finished", "")), ("KILLED", ("interrupted", "KILLED")), ("FAILED", ("failed", "FAILED"))],

@@ -250,6 +250,18 @@ def test_a_run_is_resumed_by_its_id() -> None:
     assert trainlog.open("runs/x1.flog").table("stats")["step"].tolist() == [0, 1]
 
 
+def test_a_resumed_run_has_its_configuration_summary_and_name() -> None:
+    with wandb.init(project="p", id="x", name="named", config={"lr": 0.1, "layers": {"a": 1}}, tags=["t"]) as run:
+        run.summary["best"] = 3
+    with wandb.init(project="p", id="x", resume="must", config={"lr": 0.2, "batch": 4}) as run:
+        assert dict(run.config) == {"lr": 0.2, "layers": {"a": 1}, "batch": 4}
+        assert (run.summary["best"], run.name, run.id) == (3, "named", "x")
+        run.config.seed = 1
+    meta = trainlog.open("runs/p/x.flog").header.meta
+    assert [meta[key] for key in ("lr", "batch", "seed", "tags")] == [0.2, 4, 1, ["t"]]
+    assert (meta["name"], meta["task"], meta["summary"]) == ("named", "named", {"best": 3})
+
+
 def test_a_resumed_run_counts_its_own_steps_on() -> None:
     for values in ([{"step": 1000}, {"step": 2000}], [{"loss": 0.1}], [{"step": "late"}, {}]):
         with wandb.init(id="x2", resume="allow") as run:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Final, Self
 
+from trainlog import registry
 from trainlog.integrations import NotKept, wandb
 from trainlog.media import MediaRecorder
 from trainlog.recorder import TrainingRecorder
@@ -114,7 +115,7 @@ def start_run(
     if _runs and not nested:
         raise RuntimeError(f"run {_runs[-1].info.run_id} is active: call end_run(), or start_run(nested=True)")
     parent = {"parent": _runs[-1].info.run_id} if _runs else {}
-    config = {**parent, **({"tags": dict(tags)} if tags else {})}
+    config = {**parent, **({"tags": dict(tags)} if tags and not run_id else {})}
     run = wandb.init(
         _experiment or None,
         name=run_name,
@@ -126,8 +127,14 @@ def start_run(
         reinit="create_new",
     )
     begun = ActiveRun(run)
-    begun.tags.update(tags or {})
     _runs.append(begun)
+    if run_id and run.log_file is not None:
+        before = registry.open(run.log_file).header.meta.get("tags")
+        begun.tags.update(before if isinstance(before, Mapping) else {})
+        if tags:
+            set_tags(tags)
+    else:
+        begun.tags.update(tags or {})
     return begun
 
 

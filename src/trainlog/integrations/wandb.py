@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainlog import registry
 from trainlog.codecs.plain_object import plain_object
 from trainlog.errors import ClosedLog, LogExists, LogNotFound
 from trainlog.integrations import NotKept, configuration, is_number
@@ -131,7 +132,13 @@ class Run(ClosedByBlock):
 
     """
 
-    def __init__(self, log: TrainingRecorder | None, facts: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        log: TrainingRecorder | None,
+        facts: Mapping[str, Any],
+        config: Mapping[str, Any],
+        summary: Mapping[str, Any],
+    ) -> None:
         self._log = log
         self._media = None if log is None else MediaRecorder(log)
         self.log_file = None if log is None else Path(log.path)
@@ -143,7 +150,7 @@ class Run(ClosedByBlock):
         self.disabled = log is None
         self.url = None
         self.config = Config(None if log is None else log.update_metadata, config)
-        self.summary = Summary(None if log is None else log.update_summary, {})
+        self.summary = Summary(None if log is None else log.update_summary, summary)
         self.step = 0
         self.not_kept = NotKept()
 
@@ -239,8 +246,8 @@ def init(
         config: a map, a namespace or a dataclass: metadata of the log.
         dir: the folder of all runs; ``runs`` by default.
         id: names the log for *resume*.
-        resume: ``allow``, ``auto`` or True continue the log of that id or name if it exists, ``must`` requires it;
-            ``never``, False and None start another.
+        resume: ``allow``, ``auto`` or True continue the log of that id or name if it exists, with its configuration and
+            summary, ``must`` requires it; ``never``, False and None start another.
         reinit: what happens to a run that was not finished: by default it is returned again; True and
             ``finish_previous`` finish it, ``create_new`` leaves it open.
         mode: ``disabled`` records nothing; all other modes are the same here.
@@ -268,16 +275,20 @@ def init(
     facts: dict[str, Any] = {"project": project or "", "name": name or stem, "id": stem}
     facts |= {key: value for key, value in given.items() if value is not None}
     log, step = None, 0
+    before: dict[str, Any] = {}  # the metadata of a resumed log
     if mode != "disabled":
         folder = Path("runs" if dir is None else dir, *([_file_name(project)] if project else []))
         path = recording_place(folder / f"{_file_name(stem)}.flog").path
         if resume == "must" and not path.exists():
             raise LogNotFound("there is no run of this id or name to resume", path=path)
         is_resumed = resume in (True, "allow", "must", "auto")
-        step = _next_step(path) if is_resumed and path.exists() else 0
-        metadata = {**facts, **values}
-        log = _opened(path, name or stem, metadata, resume=is_resumed)
-    _current = Run(log, facts, values)
+        if is_resumed and path.exists():
+            step, before = _next_step(path), {**registry.open(path).header.meta}
+            facts["name"] = name or str(before.get("name", stem))
+        log = _opened(path, facts["name"], {**facts, **values}, resume=is_resumed)
+    summary = before.pop("summary", None)
+    config = {key: one for key, one in before.items() if key not in ("creature", "task", *facts, *given)}
+    _current = Run(log, facts, {**config, **values}, summary if isinstance(summary, Mapping) else {})
     _current.step = step
     for key in others:
         _current.not_kept.say(f"what the argument {key} of init asks for")
@@ -296,8 +307,6 @@ def _opened(path: Path, task: str, metadata: Mapping[str, Any], *, resume: bool)
 
 
 def _next_step(path: Path) -> int:
-    from trainlog import registry
-
     table = registry.open(path).table("stats")
     steps, own = (table.numbers(key) if key in table else np.full(table.rows, np.nan) for key in ("step", "_step"))
     steps = np.where(np.isfinite(own), own, steps)  # frames whose ``step`` is a key of the script
