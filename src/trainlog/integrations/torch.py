@@ -74,11 +74,13 @@ class SummaryWriter(ClosedByBlock):
         if log_dir is None:
             log_dir = Path("runs", time.strftime("%b%d_%H-%M-%S_") + socket.gethostname() + comment)
         folder = Path(log_dir)
-        self._path = folder if folder.suffix == ".flog" else folder / f"run{filename_suffix}.flog"
+        is_log = folder.suffix == ".flog"
+        self._path = folder if is_log else folder / f"run{filename_suffix}.flog"
         self.log_dir = os.fspath(log_dir)
         self.not_kept = NotKept()
         self._began = time.time()
-        self._settings = {"task": folder.stem, "resume": not settings.get("overwrite", False), **settings}
+        task = folder.stem if is_log else folder.name
+        self._settings = {"task": task, "resume": not settings.get("overwrite", False), **settings}
         self.log = self._opened()
         self._settings |= {"resume": True, "overwrite": False}  # when it is opened again
         self._is_open = True
