@@ -149,7 +149,7 @@ def _opened(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Ope
         except LogNotFound:
             pass
         except (DamagedLog, UnknownFormat) as error:
-            if isinstance(error, UnknownFormat) and any(_head(path)):
+            if not size or (isinstance(error, UnknownFormat) and any(_head(path))):
                 raise
             aside = set_aside(path)
             text = f"{path}: {error.message}; the file is {aside.name} now, and a new log was started"

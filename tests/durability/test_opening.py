@@ -133,6 +133,16 @@ def test_of_several_at_once_one_writes(tmp_path: Path, mode: dict[str, Any], bef
         )
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_name_without_a_format_is_not_resumed(tmp_path: Path, exists: bool) -> None:
+    path = tmp_path / "run"
+    if exists:
+        path.touch()
+    with pytest.raises(UnknownFormat, match="no codec writes files of this name"):
+        TrainingRecorder(path, resume=True)
+    assert [*tmp_path.iterdir()] == [path][:exists]
+
+
 @pytest.mark.parametrize("head", [bytes(5000), b"FLOG\x01\x00", b"FLOG\x01\x00\x00" + b"\xff" * 4 + bytes(100)])
 def test_a_log_without_a_whole_header_is_begun_anew(tmp_path: Path, head: bytes) -> None:
     path = tmp_path / "a.flog"
