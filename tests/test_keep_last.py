@@ -55,7 +55,13 @@ def test_a_nan_writes_what_was_before_it_once(tmp_path: Path) -> None:
     assert (event.data["type"], event.data["keys"]) == ("nan", ["qvel"])
 
 
-@pytest.mark.parametrize("value", [float("inf"), [1.0, [float("nan")]], {"a": np.float32("nan")}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(float("inf"), [1.0, [float("nan")]], {"a": np.float32("nan")}, complex(0, float("nan"))),
+        *(np.array([[1.0], [np.nan, 2.0]], object), np.array([(1, np.nan)], [("n", "i4"), ("x", "f8")])),
+    ],
+)
 def test_what_is_a_nan(tmp_path: Path, value: object) -> None:
     path = tmp_path / "a.flog"
     with TrainingRecorder(path) as log:
@@ -74,6 +80,12 @@ def test_a_tensor_that_numpy_does_not_take(tmp_path: Path) -> None:
             dense.record(value if value == value else 2.0, {"weights": weights})
     frames = [frame.data["weights"] for frame in trainlog.open(path).frames("creature")]
     assert [str(value) for value in frames] == ["[1.0]", "[nan]"]
+
+
+def test_a_masked_nan_is_none(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "a.flog") as log:
+        log.keep_last(frames=5).record(0.0, {"x": np.ma.array([1.0, np.nan], mask=[False, True])})
+    assert list(trainlog.open(tmp_path / "a.flog").frames()) == []
 
 
 def test_a_nan_of_a_type_that_numpy_has_not(tmp_path: Path) -> None:

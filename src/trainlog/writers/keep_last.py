@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -154,18 +154,20 @@ class KeepLast:
 
 
 def _is_bad(value: Any) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
+    if isinstance(value, float | complex):
+        return not cmath.isfinite(value)
     if isinstance(value, Mapping):
         return any(map(_is_bad, value.values()))
     if isinstance(value, list | tuple):
         return any(map(_is_bad, value))
     if isinstance(value, np.ndarray | np.floating) or hasattr(value, "__array__"):
         try:
-            array = np.asarray(value)
+            array = np.asarray(value.compressed() if isinstance(value, np.ma.MaskedArray) else value)
         except Exception:  # noqa: BLE001 - a tensor on a device, or of a type that numpy does not have
             return hasattr(value, "isfinite") and not bool(value.isfinite().all())
         if array.dtype.isbuiltin == 2:  # bfloat16 of JAX
             array = array.astype(np.float32)
+        if array.dtype.kind in "OV":
+            return _is_bad(array.tolist())
         return array.dtype.kind in "fc" and not np.isfinite(array).all()
     return False
