@@ -39,6 +39,10 @@ class ParquetWriter(SpooledWriter):
     def __init__(self, path: Path, header: Header, spool: Codec) -> None:
         """Begin; *spool* is that other format."""
         pyarrow_modules()
+        # pyarrow imports pandas when it converts the first array, and pandas this module, which cannot be imported any
+        # more while the interpreter ends; a recorder may be closed only then.
+        import concurrent.futures.thread  # noqa: F401
+
         super().__init__(path, header, spool)
         self._codec = spool
 
