@@ -82,6 +82,19 @@ def test_the_clock_continues_from_a_time_that_is_finite(tmp_path: Path, time: fl
     assert not any(problem.damage for problem in trainlog.verify(reader.path).problems)
 
 
+def test_a_log_without_checksums_gets_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    for start in (0, 1000, 2000):
+        with trainlog.resume(path) if start else trainlog.create(path, {"checksums": False}) as log:
+            for step in range(start, start + 1000):
+                log.write(Frame(float(step), Kind.STATS, {"step": step, "text": "a" * 100}))
+            log.sync()
+    reader = trainlog.open(path)
+    assert list(reader.frames(kind=67)) == []
+    assert steps(reader) == list(range(3000))
+    assert [frame.kind for frame in reader].count(Kind.EVENT) == 2
+
+
 def test_a_torn_tail_is_cut_at_every_byte(tmp_path: Path) -> None:
     frames = [Flog.frame(1.0, 2, {"step": 1}), Flog.frame(2.0, 2, {"step": 2})]
     head = Flog.header() + frames[0]

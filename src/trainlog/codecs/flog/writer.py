@@ -158,7 +158,8 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
     with Source(file.path) as source:
         header, start = take_header(source)
         seal = last_seal(source, start)
-        known = None if header.meta.get("checksums") is False else seal
+        file.seals = header.meta.get("checksums") is not False
+        known = seal if file.seals else None
         state = last_state(source, start, known) or {"trainlog": 1, "meta": {}}
         has_ended = merged(header, state).end is not None
         end = source.size

@@ -39,10 +39,15 @@ class SealedFile(AppendFile):
 
     When a seal is due, the bytes that no seal covers yet are read back from the file. So an append has no state that an
     interrupt could leave half updated. `_sealed` is replaced as a whole, by a statement that calls nothing.
+
+    Attributes:
+        seals: False for a resumed log without seals, which gets none.
+
     """
 
     def _begin(self, path: Path) -> None:
         super()._begin(path)
+        self.seals = True
         self._sealed = _Sealed()
         self._seal: bytes | None = None  # the seal that was written last
         self._behind = _Sealed()  # what is sealed once that seal is in the file
@@ -111,6 +116,8 @@ class SealedFile(AppendFile):
 
     def _put_seal(self) -> None:
         """Write a seal after the last frame; if the system does not accept it, the next seal covers its range too."""
+        if not self.seals:
+            return
         try:
             if self._record is not None:  # a partly written seal that could not be cut off yet
                 self._recover()
