@@ -158,6 +158,11 @@ def test_ray_tune(imported: Imported, tmp_path: Path) -> None:
     assert [trainlog.open(path).header.meta["lr"] for path in paths] == [0.5, 1.0]
     assert trainlog.open(paths[0]).header.meta["act"] == "builtins.len"
     assert [state(path) for path in paths] == ["finished", "failed"]
+    callback = module.TrainlogLoggerCallback(overwrite=True)
+    for iteration in (1, 2):  # after an error the trial is started again
+        callback.log_trial_result(iteration, trials[0], {"loss": 4.0, "training_iteration": iteration})
+        callback.log_trial_end(trials[0], failed=iteration == 1)
+    assert [(row["step"], row["loss"]) for row in rows(paths[0])] == [(1, 4.0), (2, 4.0)]
 
 
 def test_torchrl(imported: Imported, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class TrainlogLoggerCallback(LoggerCallback):
         self._folder = None if folder is None else Path(folder)
         self._settings = settings
         self._logs: dict[Any, TrainingRecorder] = {}
+        self._started: set[Path] = set()
 
     def log_trial_start(self, trial: Any) -> None:
         """Start the log of a trial; the log of a restored trial is continued."""
@@ -53,7 +54,11 @@ class TrainlogLoggerCallback(LoggerCallback):
             path = self._folder / trial.storage.experiment_dir_name / f"{trial}.flog"
         facts = {"trial": str(trial), "trial_id": trial.trial_id, **configuration(trial.config)}
         metadata = {**facts, **self._settings.get("metadata", {})}
-        settings = {"task": str(trial.trainable_name), "resume": True, **self._settings, "metadata": metadata}
+        resume = not self._settings.get("overwrite", False)
+        settings = {"task": str(trial.trainable_name), "resume": resume, **self._settings, "metadata": metadata}
+        if path in self._started:  # the trial failed, and is started again
+            settings |= {"resume": True, "overwrite": False}
+        self._started.add(path)
         self._logs[trial] = TrainingRecorder(path, **settings)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
