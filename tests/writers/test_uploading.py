@@ -50,6 +50,7 @@ def test_a_run_is_in_the_bucket_byte_for_byte(local: Path) -> None:
         assert log.uploader.wait(10)
         assert log_in(f"{url}/runs", "a.flog") == Path(log.path).read_bytes()
         record(log, 100, 100)
+    assert log.uploader.wait(0)
     assert log_in(f"{url}/runs", "a.flog") == Path(log.path).read_bytes()
     assert trainlog.open(log.path).table("stats")["step"].tolist() == list(range(200))
     assert trainlog.verify(log.path).whole
@@ -262,6 +263,7 @@ def test_a_network_that_is_gone_is_told_once_and_loses_nothing(local: Path) -> N
         FaultyFileSystem.before = staticmethod(fail)
         record(log, 100, 100)
         log.close()
+        assert not log.uploader.wait(0)
     told = [str(one.message) for one in caught]
     assert sum("cannot upload" in text for text in told) == 2  # of each outage
     assert "bytes of it are not at" in told[-1]

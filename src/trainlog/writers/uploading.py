@@ -147,6 +147,7 @@ class UploadingWriter(ForwardingWriter):
         self._asked = 0  # number of requests to send everything
         self._given = 0  # the last of these requests that was fulfilled
         self._stopping = self._closed = False
+        self._is_complete = False  # whether everything was in the bucket when this writer was closed
         self._has_warned = False  # about a bucket that cannot be reached
         self._warning: Warning | None = None  # a warning that was raised as an error in the thread
         arguments = weakref.ref(self), self._wake, every  # so that the thread ends when the writer is dropped
@@ -183,6 +184,8 @@ class UploadingWriter(ForwardingWriter):
         """
         if self._pid != os.getpid() or self._thread is threading.current_thread():
             return False
+        if self._closed:  # the thread has ended, and nothing was written since
+            return self._is_complete
         asked = self._asked = self._asked + 1
         self._wake.put(None)
         wait_until(lambda: self._given >= asked or not self._thread.is_alive(), seconds)
@@ -204,10 +207,10 @@ class UploadingWriter(ForwardingWriter):
             self._writer.close()
         except (OSError, Warning) as error:  # it is closed all the same; any other exception propagates
             failed = error
-        complete = self.wait(self._patience)
+        self._is_complete = self.wait(self._patience)
         self._stopping = self._closed = True
         self._wake.put(None)
-        if self._pid == os.getpid() and not complete:
+        if self._pid == os.getpid() and not self._is_complete:
             _warn(self._what_waits())
         failed = failed or self._warning
         if failed is not None:
