@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 import pytest
 
+import trainlog
 from buckets import FaultyFileSystem, check_prefix, log_in, new_bucket, objects, sometimes
 from handmade import Flog
 from trainlog import registry
@@ -121,6 +122,23 @@ def test_a_frame_that_is_larger_than_a_part_is_one(tmp_path: Path) -> None:
     sent(tmp_path, url)
     assert log_in(url, "run.flog") == log
     assert max(map(len, objects(url).values())) > 5000
+
+
+@pytest.mark.parametrize("content", [bytes(500), b"something else"])
+def test_a_file_that_is_not_a_log_does_not_hide_the_log_in_the_bucket(tmp_path: Path, content: bytes) -> None:
+    url = new_bucket("failing")
+    path = tmp_path / "run.flog"
+    path.write_bytes(HEADER + frames(100))
+    first = upload(tmp_path, url)
+    first.step()
+    path.write_bytes(content)
+    second = upload(tmp_path, url)
+    for one in (first, second, second):
+        one.step()
+        assert one.waiting["run.flog"].failed
+        assert "this file is not a log" in one.waiting["run.flog"].why
+        assert log_in(url, "run.flog") == HEADER + frames(100)
+        assert trainlog.open(f"{url}/run.flog").summary().frames == 100
 
 
 @pytest.mark.parametrize("change", ["replaced", "cut", "continued otherwise"])

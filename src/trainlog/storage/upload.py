@@ -93,7 +93,7 @@ class _Log:
                 if self._create(source, end, stop):
                     objects, size, end = objects + 1, size + stop - end, self._advanced(source, end)
                 elif (other := self._compared(source)) == end:
-                    raise self._different("an object that is not a part of it where its next part belongs")
+                    raise self.different("an object that is not a part of it where its next part belongs")
                 else:
                     end = other
                 if end >= limit and not self._target.at_once:  # another process may have replaced a part
@@ -106,7 +106,7 @@ class _Log:
         later = min((offset for offset in self._parts if offset > end), default=None)
         stop = frame_end(end, _LARGEST if later is None else min(_LARGEST, later - end)) or end
         if later is not None and stop > later:
-            raise self._different("a part begins inside a frame")
+            raise self.different("a part begins inside a frame")
         return stop
 
     def _create(self, source: Source, start: int, stop: int) -> bool:
@@ -182,16 +182,16 @@ class _Log:
     def _compare(self, source: Source, *, is_whole: bool) -> None:
         end = chain_end(self._parts)
         if is_whole:
-            raise self._different("an object of that name, which is not one of its parts")
+            raise self.different("an object of that name, which is not one of its parts")
         if end > source.size:
-            raise self._different(f"{end:,} bytes of it, and the local file has {source.size:,}")
+            raise self.different(f"{end:,} bytes of it, and the local file has {source.size:,}")
         size = min(_SAMPLE, end)
         remote = zlib.crc32(self._read(end - size, end), zlib.crc32(self._read(0, size)))
         if end and f"{remote:08x}" != source.checksum(end):
-            raise self._different("other bytes than the local file")
+            raise self.different("other bytes than the local file")
         for offset, size in self._parts.items():
             if offset > end and size and not self._is_same(source, offset, size):
-                raise self._different("other bytes than the local file after a missing part")
+                raise self.different("other bytes than the local file after a missing part")
 
     def _is_same(self, source: Source, offset: int, size: int) -> bool:
         """Whether a part after a gap that will be filled is the same as in the local file, byte for byte."""
@@ -220,7 +220,8 @@ class _Log:
             self._target.delete(self._key(offset))
             del self._parts[offset]
 
-    def _different(self, what: str) -> _Different:
+    def different(self, what: str) -> _Different:
+        """The error that says *what* differs."""
         where = self._target.address(self._name)
         return _Different(
             f"the log at {where} is not the beginning of this one ({what}); it is only sent if you overwrite that one",
@@ -366,6 +367,9 @@ class Upload:
         if frame_end is not None:
             log = self._logs.setdefault(name, _Log(path, name, self.target, listed))
             return log.send(frame_end, overwrite=self.overwrite, finish=finish, dry=dry)
+        if not self.overwrite and (name in self._logs or any(map(is_part, listed or ()))):
+            # A power cut took its header, or another file is in its place. Sent as a whole, it would hide the parts.
+            raise self._logs.setdefault(name, _Log(path, name, self.target, listed)).different("this file is not a log")
         file = self._files.setdefault(name, _File(path, name, self.target, (listed or {}).get(name)))
         return file.send(finish=finish, dry=dry)
 
