@@ -145,7 +145,7 @@ class MediaRecorder:
         """
         if not 1 <= rate < 1 << 31:  # the limit of the file format
             raise ValueError(f"the rate of a sound is a number of samples per second, 1 or more, not {rate!r}")
-        values = np.clip(as_array(samples).astype(np.float64).ravel(), -1, 1)
+        values = np.clip(np.nan_to_num(as_array(samples).astype(np.float64).ravel()), -1, 1)
         buffer = io.BytesIO()
         with wave.open(buffer, "wb") as file:
             file.setnchannels(1)
@@ -177,8 +177,10 @@ def histogram_of(values: Any, bins: Any = 64) -> dict[str, Any]:
     counts, edges = np.histogram(numbers, bins)
     filled = np.flatnonzero(counts)
     first, last = (filled[0], filled[-1]) if len(filled) else (0, 0)
-    sums = {"min": numbers.min(), "max": numbers.max(), "num": len(numbers), "sum": numbers.sum()}
-    found = {key: float(value) for key, value in {**sums, "sum_squares": numbers @ numbers}.items()}
+    with np.errstate(over="ignore", invalid="ignore"):  # of sums that are too large for a float
+        sums = {"sum": numbers.sum(), "sum_squares": numbers @ numbers}
+    facts = {"min": numbers.min(), "max": numbers.max(), "num": len(numbers), **sums}
+    found = {key: float(value) for key, value in facts.items()}
     if len(numbers) < len(given):
         found["not_finite"] = len(given) - len(numbers)
     # An empty bin in front marks where the first one begins.

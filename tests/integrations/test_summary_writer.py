@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,16 @@ def test_values_that_are_not_finite_are_counted_by_histograms(tmp_path: Path) ->
     (event,) = events(trainlog.open(tmp_path / "run.flog"))
     assert (event["num"], event["not_finite"], event["sum"]) == (2, 2, 3)
     assert (event["limits"], event["counts"]) == ([1.0, 1.5, 2.0], [0, 1, 1])
+
+
+def test_numbers_of_any_size_warn_of_nothing(tmp_path: Path) -> None:
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_histogram("w", np.array([1.0, 1e200]), 1)
+        writer.add_audio("s", np.array([0.5, np.nan, np.inf]), 1)
+    histogram, sound = events(trainlog.open(tmp_path / "run.flog"))
+    assert (histogram["sum"], histogram["sum_squares"]) == (1e200, np.inf)
+    with wave.open(str(media_file(tmp_path / "run.flog", sound))) as file:
+        assert np.frombuffer(file.readframes(3), "<i2").tolist() == [16384, 0, 32767]
 
 
 def test_a_folder_goes_on_with_its_log_and_purges(tmp_path: Path) -> None:
