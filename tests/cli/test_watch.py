@@ -31,6 +31,20 @@ def test_numbers_and_curves_of_a_log(tmp_path: Path) -> None:
     assert "other" in lines[4]
 
 
+def test_a_nan_is_the_value_now(tmp_path: Path) -> None:
+    """A run that diverged does not show its last good value as the present one."""
+    rows: list[dict[str, object]] = [{"reward": 1.0, "loss": 2.0, "entropy": math.nan, "kept": 3.0}]
+    rows += [{"reward": math.nan, "loss": math.inf, "entropy": math.nan}] * 3
+    frames = [Flog.frame(n, 2, row) for n, row in enumerate(rows)]
+    (tmp_path / "x.flog").write_bytes(Flog.header() + b"".join(frames))
+    lines = CliRunner().invoke(command, [str(tmp_path / "x.flog"), "--once"], catch_exceptions=False).output
+    shown = {line.split()[0]: line.split()[1:4] for line in lines.splitlines()[2:6]}
+    assert shown["reward"] == ["nan", "1", "1"]
+    assert shown["loss"] == ["inf", "2", "2"]
+    assert shown["entropy"] == ["nan"]
+    assert shown["kept"] == ["3", "3", "3"]  # frames without the key say nothing
+
+
 def test_the_most_important_keys_of_a_trainer_come_first(tmp_path: Path) -> None:
     row = {"time/iterations": 3, "time/total_timesteps": 6144, "train/std": 0.9, "train/loss": 0.1}
     row["rollout/ep_rew_mean"] = 12.0

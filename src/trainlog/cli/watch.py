@@ -18,6 +18,7 @@ from trainlog.cli.dump import KeysType
 from trainlog.cli.output import LogPath, human_size, human_time, markup, output_console
 from trainlog.conventions import AxisName
 from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, LogReadError, TrainlogWarning, UnknownFormat
+from trainlog.live_log.column_file import codes_of, is_nan
 from trainlog.live_log.columns import Series
 from trainlog.live_log.log import FileState, Log
 from trainlog.model import Kind
@@ -35,10 +36,15 @@ class _Curve:
     def __init__(self) -> None:
         self.low = math.inf
         self.high = -math.inf
+        self.is_nan = False  # whether the latest value is NaN
         self._means = self._rest = np.empty(0)
         self._per_mean = 1
 
     def extend(self, values: npt.NDArray[np.float64]) -> None:
+        nan = is_nan(values)
+        there = np.flatnonzero(nan | ~np.isnan(values) | (codes_of(values) >= 0))
+        if len(there):
+            self.is_nan = bool(nan[there[-1]])
         values = values[np.isfinite(values)]
         self.low, self.high = float(values.min(initial=self.low)), float(values.max(initial=self.high))
         rest = np.concatenate((self._rest, values))
@@ -163,7 +169,8 @@ class _View:
             if curve.low <= curve.high:
                 is_whole = isinstance(last, int) and curve.low.is_integer() and curve.high.is_integer()
                 limits = [_short(int(one) if is_whole else one) for one in (curve.low, curve.high)]
-            table.add_row(markup(key), markup(_short(last)), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
+            now = "nan" if curve.is_nan else _short(last)
+            table.add_row(markup(key), markup(now), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
         more = Text(f"{len(keys) - limit} more keys; choose with --keys" if len(keys) > limit else "", style="dim")
         return Group(head, table, more)
 
