@@ -331,6 +331,22 @@ def test_wrong_addresses_are_refused_with_a_reason(still: Any, path: str) -> Non
     refused(still.get(path), 400, 404)
 
 
+@pytest.mark.parametrize(
+    ("what", "query"),
+    [
+        *[("figure", one) for one in ("log=yes", "log=2", "where=behavior:walk", "span=1:2")],
+        ("runs/{id}/events", "kind=stats"),
+        *[("groups", one) for one in ("where=walk", "where=behavior:walk", "where=episode_type:")],
+    ],
+)
+def test_a_parameter_that_would_do_nothing_is_refused(still: Any, what: str, query: str) -> None:
+    id = still.id("good.flog")
+    more = {"figure": f"&runs={id}&keys=reward", "groups": "&keys=reward"}.get(what, "")
+    address = f"/api/v1/{what.format(id=id)}?"
+    assert still.get(address + more).status == 200
+    refused(still.get(address + query + more), 400)
+
+
 def test_every_parameter_has_a_longest_length(still: Any) -> None:
     refused(still.get("/api/flog/analyze", path="x" * 2000), 400)
     refused(still.get("/api/v1/runs?x=" + "y" * 40_000), 414)

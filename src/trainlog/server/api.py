@@ -293,7 +293,7 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-@takes("{id}", "x", "from", "to", "points", "kind")
+@takes("{id}", "x", "from", "to", "points")
 def events(request: Request) -> Response:
     """Events, their messages, and their places on the axis; if there are more than points, those at equal distances.
 

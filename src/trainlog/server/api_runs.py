@@ -105,7 +105,11 @@ def groups(request: Request) -> Response:
     kind, axis, place = query.kind("stats"), query.axis(), query.number("at")
     smooth = query.smoothing()
     center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
-    curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", most=300).partition(":")[2])
+    where = query.text("where", most=300)
+    part = where.removeprefix("episode_type:")
+    if where and part in ("", where):
+        raise wrong("where must be episode_type:text for groups")
+    curves = GroupCurves(kind, axis, center, band, smooth, part)
     keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.names("by")
     state.check_count(len(chosen))
     rows, room = [entry.row for entry in chosen], Room()

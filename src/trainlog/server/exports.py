@@ -23,7 +23,7 @@ _TYPES: Final[dict[Literal["svg", "png"], str]] = {"svg": "image/svg+xml", "png"
 
 
 @takes(
-    *("runs!", "kind", "keys!", "x", "from", "to", "where", "span", "smooth"),
+    *("runs!", "kind", "keys!", "x", "from", "to", "smooth"),
     *("format", "log", "lines", "together", "theme", "width", "height", "by", "center", "band"),
 )
 def figure(request: Request) -> Response:
@@ -47,7 +47,7 @@ def figure(request: Request) -> Response:
             y=tuple(f"{rows.kind}:{key}" for key in query.names("keys") or []),
             x=rows.axis,
             smooth=query.smoothing(),
-            log_y=query.text("log") == "1",
+            log_y=bool(query.parse_int("log", 0, 0, 1)),
             theme=theme,
             xlim=None if rows.low is rows.high is None else (rows.low, rows.high),
             together=query.one_of("together", TOGETHER, TOGETHER[0]) if query.text("together") else None,
