@@ -97,7 +97,7 @@ export class Completion {
   }
 }
 
-/** A value as it is written in a filter. @param {string} value */
+/** A key or a value as it is written in a filter. @param {string} value */
 function quoted(value) {
   if (!/[\s()"':=<>~!]/.test(value)) return value;
   return value.includes('"') ? `'${value}'` : `"${value}"`;
@@ -118,7 +118,7 @@ function proposals(word, columns) {
     const text = of === "metric" ? name.replace(/^last\//, "") : name;
     const end = text.slice(text.lastIndexOf("/") + 1).toLowerCase();
     if (!text.toLowerCase().startsWith(low) && !end.startsWith(low)) return [];
-    return [{ text: `${text}${of === "metric" || NUMBERS.includes(name) ? ">" : ":"}`, note: of }];
+    return [{ text: `${quoted(text)}${of === "metric" || NUMBERS.includes(name) ? ">" : ":"}`, note: of }];
   });
   return found.slice(0, MOST);
 }
