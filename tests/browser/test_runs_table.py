@@ -359,6 +359,17 @@ def test_names_tags_notes_and_views_are_kept(page: Any, runs: Path) -> None:
     page.drawn("learning")
 
 
+def test_notes_are_kept_after_a_restart_of_the_server(page: Any, runs: Path) -> None:
+    sweep(runs)
+    ready(page, 6, "?filter=sac+seed=1")
+    page.drawn("learning")
+    page.js("document.querySelector('.about .act').click()")
+    page.one("#notes [name=name]").send_keys("the good one")
+    page.site.server.config.app._app.state.shared.write_token = "that of the next process"
+    page.one("#notes [value=keep]").click()
+    page.until(lambda: listed(page) == ["the good one"])
+
+
 def test_a_folder_that_is_only_read_says_so(page: Any, runs: Path, serve: Any) -> None:
     sweep(runs)
     page.site = serve(runs, read_only=True)

@@ -11,8 +11,6 @@ export class Notes {
     this.dialog = dialog;
     this.runs = runs;
     this.id = "";
-    /** @type {any} */
-    this.known = null;
     this.inside = element("div");
     menu.append(this.inside);
     menu.addEventListener("toggle", () => menu.open && this.fill());
@@ -24,15 +22,15 @@ export class Notes {
 
   /** @param {any} body */
   async post(body) {
-    this.known ??= await get("notes");
-    const headers = { "content-type": "application/json", "x-trainlog-token": this.known.token };
+    const { token } = await get("notes"); // a server that was restarted has another one
+    const headers = { "content-type": "application/json", "x-trainlog-token": token };
     await ask(address("notes"), { method: "POST", headers, body: JSON.stringify(body) });
   }
 
   // --- views ---
 
   async fill() {
-    const known = this.known = await get("notes");
+    const known = await get("notes");
     /** @type {HTMLElement[]} */
     const lines = Object.entries(known.views).map(([name, text]) => {
       const line = element("div", "line");
@@ -74,7 +72,7 @@ export class Notes {
     const run = this.runs.get(id);
     if (!run) return;
     this.id = id;
-    const known = this.known = await get("notes");
+    const known = await get("notes");
     this.one("h2").textContent = run.path;
     this.field("name").value = run.my?.name ?? "";
     this.field("tags").value = (run.my?.tags ?? []).join(", ");
