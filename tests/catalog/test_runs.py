@@ -128,6 +128,18 @@ def test_a_metric_comes_before_the_end_of_a_nested_key_whatever_was_read(tmp_pat
     assert len(found.filter("loss:mse")) == 0
 
 
+@pytest.mark.parametrize("text", ["frames>3", "duration=4", "damage=0", "last/reward>=0"])
+def test_runs_that_the_catalog_has_not_read_are_read_for_what_is_in_their_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr("trainlog.catalog.index._RACE", 0)  # the catalog trusts new files at once
+    sweep(tmp_path, seeds=1)
+    assert len(trainlog.runs(tmp_path).filter(text)) == 2
+    make_run(tmp_path / "new.flog", {}, [{"reward": n} for n in range(5)])
+    assert len(trainlog.runs(tmp_path)) == 3  # looks at the new one, but not at its frames
+    assert [run.name for run in trainlog.runs(tmp_path).filter(text)] == ["new.flog", "ppo/0.flog", "sac/0.flog"]
+
+
 def test_all_values_of_metrics_are_known_where_no_catalog_is_kept(tmp_path: Path) -> None:
     sweep(tmp_path)
     paths = [tmp_path / "ppo" / "2.flog", tmp_path / "sac" / "1.flog"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.catalog.digest import Digest
+from trainlog.catalog.facts import LAST
 from trainlog.catalog.filter import PREFIXES, check_keys, resolve
 from trainlog.catalog.fragments import Member, OnError, Schema, seconds_to_read
 from trainlog.catalog.index import Catalog
@@ -23,6 +24,7 @@ __all__ = ["KnownRuns", "Reached", "warn_of"]
 
 _FEW: Final = 16  # logs that a process gets at a time
 _NAMED: Final = 3  # damaged logs that a warning names
+_OF_FRAMES: Final = frozenset(["duration", "frames", "damage"])  # columns that only runs whose frames were read have
 
 
 class Reached(NamedTuple):
@@ -154,8 +156,8 @@ class KnownRuns:
         """The rows of the runs with what *keys* name, and all column names, each mapped to None; for filters and lists.
 
         The logs are read if *read* is set or one of *keys* is not a column from the headers, because a metric of that
-        name has priority over the end of a nested key. The provenance (``run/host``) is in the rows only if a key names
-        a part of it.
+        name has priority over the end of a nested key. That a catalog has read some of them before is not enough. The
+        provenance (``run/host``) is in the rows only if a key names a part of it.
 
         Raises:
             ExpressionError: if there are runs, but none has one of *keys*.
@@ -164,8 +166,10 @@ class KnownRuns:
         keys = list(keys)
         rows = self.rows(read=read, metrics=keys if read else ())
         columns = _columns_of(rows)
-        if missing := set(keys) - columns.keys():
-            provenance = {f"run/{key}": None for one in self.entries(read=read).values() for key in one.facts.run}
+        entries = self.entries(read=read).values()
+        are_read = all(one.facts.read for one in entries)
+        if missing := {key for key in keys if key not in columns or (_is_of_frames(key) and not are_read)}:
+            provenance = {f"run/{key}": None for one in entries for key in one.facts.run}
             if not read and not missing <= provenance.keys():
                 rows = self.rows(read=True, metrics=keys)
                 columns = _columns_of(rows)
@@ -220,6 +224,10 @@ def warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
 
 def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:
     return {name: problem for name, one in known.items() if (problem := one.facts.problem)}
+
+
+def _is_of_frames(column: str) -> bool:
+    return column in _OF_FRAMES or column.startswith(LAST)
 
 
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
