@@ -171,6 +171,11 @@ def test_numbers_compare_as_numbers(value: float, limit: float, sign: str) -> No
     assert Filter.of(f"x{sign}{limit!r}")({"x": value}) == eval(f"a {python} b", {"a": value, "b": limit})
 
 
+def test_an_integer_beyond_all_floats_is_larger_than_any_number() -> None:
+    assert Filter.of("x>1e308 x!=3 -x<0")({"x": 10**400})
+    assert Filter.of("x<-1e308")({"x": -(10**400)})
+
+
 TERMS = st.sampled_from(["sac", "td3", "lr=3e-4", "lr>1", "algo:sac", "state:ended", "reward>150"])
 
 

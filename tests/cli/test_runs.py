@@ -73,6 +73,13 @@ def test_list_filters_sorts_limits_and_chooses_columns(tmp_path: Path, capsys: p
     assert (code, out.split()[:2]) == (0, ["run", "state"])
 
 
+def test_list_sorts_an_integer_beyond_all_floats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, n in (("a", 1), ("b", 10**400), ("c", 2)):
+        make_run(tmp_path / f"{name}.flog", {"n": n}, [])
+    code, out, _ = run(capsys, "list", tmp_path, "--sort", "-n", "--columns", "run")
+    assert (code, out.split()) == (0, ["run", "b.flog", "c.flog", "a.flog"])
+
+
 def test_list_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep(tmp_path)
     code, out, _ = run(capsys, "list", tmp_path, "--json", "--sort", "-reward")

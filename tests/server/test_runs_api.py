@@ -107,6 +107,12 @@ def test_pages_sorts_and_columns(serve: Callable[..., Any], runs: Path) -> None:
     assert not only["algo"]["differs"]
 
 
+def test_an_integer_beyond_all_floats_is_sorted_and_filtered(serve: Callable[..., Any], runs: Path) -> None:
+    for name, n in (("a", 1), ("b", 10**400), ("c", 2)):
+        make_run(runs / f"{name}.flog", {"n": n}, [])
+    assert names(serve(runs), filter="n>1", sort="-n") == ["b.flog", "c.flog"]
+
+
 def test_what_is_written_is_in_the_list(serve: Callable[..., Any], runs: Path) -> None:
     site = serve(runs)
 

@@ -310,7 +310,7 @@ def _equal(key: str, wanted: str) -> _Test:
         if isinstance(value, bool):
             return str(value).lower() == wanted.lower() or float(value) == as_number
         if isinstance(value, int | float):
-            return float(value) == as_number or (value != value and wanted.lower() == "nan")
+            return number(value) == as_number or (value != value and wanted.lower() == "nan")
         return _words(value).lower() == wanted.lower()
 
     return test
@@ -319,7 +319,7 @@ def _equal(key: str, wanted: str) -> _Test:
 def _ordered(key: str, compare: Callable[[float, float], bool], limit: float) -> _Test:
     def test(row: Row) -> bool:
         value = _value(row, key)
-        return isinstance(value, int | float) and compare(float(value), limit)
+        return isinstance(value, int | float) and compare(number(value), limit)
 
     return test
 

@@ -15,6 +15,7 @@ from trainlog.catalog.notes import PREFIX
 from trainlog.catalog.run_info import of_metric
 from trainlog.catalog.workers import run_bounded
 from trainlog.errors import ExpressionError
+from trainlog.table.values import number
 
 __all__ = ["LiveTable", "is_metric"]
 
@@ -113,7 +114,7 @@ class LiveTable:
 
         def order(pair: tuple[Any, LiveRun]) -> tuple[bool, float, str]:
             is_number = isinstance(pair[0], int | float)
-            return not is_number, float(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
+            return not is_number, number(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
 
         having.sort(key=order, reverse=sort.startswith("-"))
         return [entry for _, entry in having] + lacking

@@ -15,6 +15,7 @@ from trainlog.cli.output import LogPath, echo, human_size, human_time, strict_js
 from trainlog.name_list import parse_names
 from trainlog.printable import printable
 from trainlog.report.facts import human
+from trainlog.table.values import number
 
 __all__ = ["command", "print_table", "short_text", "where_arguments"]
 
@@ -93,7 +94,7 @@ def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> 
 
     def order(pair: tuple[Any, Any]) -> tuple[bool, float, str]:
         is_number = isinstance(pair[0], int | float)
-        return not is_number, float(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
+        return not is_number, number(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
 
     having.sort(key=order, reverse=backwards)
     return [row for _, row in having] + lacking
