@@ -66,6 +66,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ("std(reward[:2])", 0.5),
         ("first(step[1:])", 10),
         ("quantile(reward, 0.5)", 4.5),
+        ("quantile(1 / reward, 1)", math.inf),  # the first reward is 0
+        ("quantile(1 / reward, 8 / 9)", 1),
+        ("quantile(-1 / reward, 0.05)", -math.inf),
         ("max(smooth(reward, 4))", 7.5),
         ("count(reward > 5)", 4),
         ("count(reward)", 10),

@@ -65,6 +65,14 @@ def _smooth(values: Floats, window: int) -> Floats:
     return means
 
 
+def _quantile(values: Floats, share: float) -> float:
+    found = float(np.quantile(values, share))
+    if math.isnan(found):  # NumPy subtracts infinite neighbours, even where it is the one or the other
+        low, high = (float(np.quantile(values, share, method=end)) for end in ("lower", "higher"))
+        found = low if low == high else low + high
+    return found
+
+
 FUNCTIONS: Final[dict[str, tuple[Callable[..., float], str]]] = {
     "mean": (_nan_if_empty(np.mean), "the mean"),
     "median": (_nan_if_empty(np.median), "the median"),
@@ -284,7 +292,7 @@ class _Evaluation:
             return _smooth(value, int(number))
         if not 0 <= number <= 1:
             raise self.fail(arguments[1], "a quantile lies between 0 and 1")
-        return float(np.quantile(value, number)) if len(value) else math.nan
+        return _quantile(value, number) if len(value) else math.nan
 
     def _events(self, node: ast.expr) -> Floats:
         """The times of the events of a type, such as falls; no events is not an error."""
