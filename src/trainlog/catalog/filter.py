@@ -292,11 +292,12 @@ def _value(row: Row, key: str) -> Any:
 
 
 def _words(value: Any) -> str:
-    """A value as searchable text: ``True`` as in a program, a float as it was typed."""
+    """A value as searchable text: ``True`` as in a program, a float as it was typed, with all its digits."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        return f"{value:g}"
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
     return str(value) if value is None or isinstance(value, bool | int) else strict_json(value)
 
 
