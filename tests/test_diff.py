@@ -211,6 +211,12 @@ def test_an_exact_comparison_knows_nan_null_and_absent(tmp_path: Path) -> None:
     assert [(each.name, each.first) for each in found.differing] == [("x", 2)]
 
 
+def test_an_exact_comparison_of_infinite_numbers_does_not_warn(tmp_path: Path) -> None:
+    one, two = ([{"a": math.inf, "b": sign * 1e308, "c": 1.0 + sign}] * 2 for sign in (1, -1))
+    found = compared(tmp_path, one, two, exact=True)
+    assert [(metric.name, metric.differs) for metric in found.metrics] == [("b", True), ("c", True), ("a", False)]
+
+
 def test_an_exact_comparison_counts_frames(tmp_path: Path) -> None:
     found = compared(tmp_path, rows(0), rows(0)[:-1], exact=True)
     assert (found.differing, found.same) == ((), False)

@@ -405,7 +405,8 @@ def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDi
         largest = math.nan
         if numbers[0] is not None and numbers[1] is not None:
             last_a, last_b = (float(values[-1]) for values in numbers if values is not None)
-            gaps = np.abs(numbers[0][:rows] - numbers[1][:rows])
+            with np.errstate(invalid="ignore", over="ignore"):  # infinities of one sign, and sums beyond all floats
+                gaps = np.abs(numbers[0][:rows] - numbers[1][:rows])
             largest = float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
         first = float(places[different[0]]) if len(different) else None
         if first is not None and math.isnan(first):
