@@ -272,6 +272,13 @@ def test_intervals_are_in_any_units(center: CenterName, power: int) -> None:
     assert p == pytest.approx(expected_p)
 
 
+@pytest.mark.parametrize("power", [-600, 600])
+def test_an_interval_is_in_any_units_next_to_an_infinite_score(power: int) -> None:
+    scores = np.array([1.0, 2, 3, 4, 6, math.inf])
+    found = np.array(statistics.interval(scores * 2.0**power, "iqm")) / 2.0**power
+    assert found == pytest.approx(np.array(statistics.interval(scores, "iqm")), abs=0)
+
+
 def test_welchs_test_is_in_any_units() -> None:
     for unit in (2.0**-1000, 2.0**1000):
         found = np.array(statistics.welch(NEW * unit, OLD * unit))

@@ -544,11 +544,11 @@ def scaled(*groups: Sequence[Floats]) -> tuple[list[list[Floats]], npt.NDArray[n
     """Groups of tasks with their scores divided by a power of two, so that sums and squares do not over- or underflow.
 
     Returns:
-        The groups, and the exponent at each point: that of the largest score. The division is exact.
+        The groups, and the exponent at each point: that of the largest finite score. The division is exact.
 
     """
-    largest = np.max([np.abs(task).max(axis=0) for tasks in groups for task in tasks], axis=0)
-    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1] - 1
+    sizes = [np.abs(np.where(np.isfinite(task), task, 0.0)).max(axis=0) for tasks in groups for task in tasks]
+    exponent = np.frexp(np.max(sizes, axis=0))[1] - 1
     with np.errstate(under="ignore"):
         return [[np.ldexp(task, -exponent) for task in tasks] for tasks in groups], exponent
 
