@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -158,6 +159,15 @@ def test_compare_shows_groups_of_seeds(tmp_path: Path, capsys: pytest.CaptureFix
     assert groups[0]["group"] == {"algo": "sac"}
     assert groups[0]["metrics"][0]["value"] == 60.0
     assert groups[0]["metrics"][0]["low"] < 60 < groups[0]["metrics"][0]["high"]
+
+
+def test_compare_keeps_infinite_nan_and_absent_values_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, clip in enumerate([math.inf, math.nan, None, math.inf, math.nan, None, -math.inf]):
+        meta = {"seed": seed, "clip": clip, "same": math.nan}
+        make_run(tmp_path / f"{seed}.flog", meta, [{"reward": float(seed)}])
+    _, out, _ = run(capsys, "compare", tmp_path, "--center", "mean")
+    groups = [line.split()[:3] for line in out.splitlines()[1:]]
+    assert groups == [["-inf", "1", "6"], ["2", "3.5", "[−15.56,"], ["nan", "2", "2.5"], ["inf", "2", "1.5"]]
 
 
 def test_compare_says_of_how_many_runs_a_value_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

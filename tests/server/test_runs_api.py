@@ -179,6 +179,13 @@ def test_groups_by_a_key_that_has_a_comma(serve: Callable[..., Any], runs: Path)
     assert {group["label"] for group in answer["groups"]} == {"64,64, sac", "256, sac"}
 
 
+def test_groups_of_infinite_and_nan_values(serve: Callable[..., Any], runs: Path) -> None:
+    for seed, clip in enumerate([float("inf"), float("nan"), None, float("inf")]):
+        make_run(runs / f"{seed}.flog", {"seed": seed, "clip": clip}, [{"reward": 1.0}])
+    groups = settled(site := serve(runs)) and site.get("/api/v1/groups", by="clip").json["groups"]
+    assert {group["label"]: len(group["members"]) for group in groups} == {"clip inf": 2, "clip nan": 1, "all runs": 1}
+
+
 def test_curves_of_groups_are_those_of_the_figures(serve: Callable[..., Any], runs: Path) -> None:
     sweep(runs, seeds=4)
     site = serve(runs)

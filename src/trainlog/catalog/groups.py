@@ -8,7 +8,7 @@ from typing import Any, Final
 from trainlog.catalog.filter import FACTS, PREFIXES
 from trainlog.catalog.notes import PREFIX
 from trainlog.conventions import SEED_KEYS, WALL
-from trainlog.strictjson import strict_json
+from trainlog.strictjson import lenient_json, strict_json
 
 __all__ = ["all_but_seed", "grouped", "label_of", "varying"]
 
@@ -27,7 +27,7 @@ def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for key, first in known.items()
         if key not in _NO_METADATA
         and key.partition("/")[0] not in (PREFIX, "run", *PREFIXES)
-        and any(row.get(key) != first for row in rows)
+        and any((value := row.get(key)) != first and (value == value or first == first) for row in rows)  # not NaN
     ]
 
 
@@ -40,14 +40,16 @@ def grouped(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[list
     """The row numbers of each group, in order of first appearance; a missing key counts as a value of its own."""
     members: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
-        members.setdefault(strict_json([row.get(key) for key in keys]), []).append(number)
+        members.setdefault(lenient_json([row.get(key) for key in keys]), []).append(number)
     return list(members.values())
 
 
 def label_of(row: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The name of the group of *row* in a legend: ``sac, lr 0.001``."""
     words = [
-        value if isinstance(value, str) else f"{key.rpartition('/')[2]} {strict_json(value)}"
+        value
+        if isinstance(value, str)
+        else f"{key.rpartition('/')[2]} {value if isinstance(value, float) else strict_json(value)}"
         for key in keys
         if (value := row.get(key)) is not None
     ]

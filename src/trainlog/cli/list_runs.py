@@ -109,7 +109,7 @@ def _default_columns(rows: Sequence[Mapping[str, Any]], measures: Iterable[tuple
 
 def short_text(value: Any) -> str:
     """A value of the metadata, cut if it is long; empty for None."""
-    text = "" if value is None else printable(value if isinstance(value, str) else strict_json(value))
+    text = "" if value is None else printable(str(value) if isinstance(value, str | float) else strict_json(value))
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
