@@ -158,6 +158,9 @@ def test_colors_tell_of_a_key_of_the_metadata(tmp_path: Path) -> None:
     assert isinstance(scores, Chart)
     colored = {mark.label: mark.color for mark in scores.marks if isinstance(mark, Line) and mark.label}
     assert colored["a"] != colored["b"] == colored["c"]
+    (one,) = pictures(made[:1], PlotOptions(y=("reward",), color_by="algo", kind="profile"))
+    assert isinstance(one.figure, Chart)
+    assert {mark.color for mark in one.figure.marks if isinstance(mark, Line)} == {colored["a"]}
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def _scores(
 
 
 def _colors(scores: Mapping[str, Scores], groups: Sequence[Group], options: PlotOptions) -> dict[str, str]:
-    palette, values = find_theme(options.theme).palette, values_of(groups, options)
+    palette = find_theme(options.theme).palette
+    values = dict(zip(scores, values_of(groups, options).values(), strict=False))  # a single group has no label
     places = {name: n for n, name in enumerate(dict.fromkeys(values.values()) if values else scores)}
     named = {label: values.get(label, label) for label in scores}
     usual = {label: palette[places[name] % len(palette)] for label, name in named.items()}
