@@ -51,6 +51,13 @@ def test_normalised_metrics_go_from_0_to_1_and_the_caption_says_of_what(tmp_path
     assert not [mark for mark in chart.marks if isinstance(mark, HLine)], "a line at a value stands nowhere"
 
 
+def test_normalised_values_can_be_as_far_apart_as_floats_can(tmp_path: Path) -> None:
+    rows = [{"step": n, "y": y} for n, y in enumerate([-1.5e308, 0.0, 1.5e308])]
+    made = runs_of([write_log(tmp_path / "a.flog", rows)])
+    (line,) = (one for one in chart_of(made, y=("y",), together="normalised").marks if isinstance(one, Line))
+    assert line.y.tolist() == [0, 0.5, 1]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_caption_says_which_metric_is_smoothed(tmp_path: Path, count: int) -> None:
     noise = np.random.default_rng(0).normal(size=150)

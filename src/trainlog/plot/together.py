@@ -11,7 +11,7 @@ import numpy as np
 from trainlog.draw import Band, Chart, Line, Scatter, StateTimeline
 from trainlog.draw.chart import ChartMark
 from trainlog.model import Kind
-from trainlog.plot.axes import Axis
+from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.behavior import word_colors, words_over
 from trainlog.plot.curve import MetricChart
 from trainlog.plot.options import Group, PlotOptions
@@ -77,11 +77,15 @@ def _limits(blocks: Sequence[Block]) -> tuple[float, float]:
 
 def _scaled(mark: ChartMark, low: float, high: float) -> ChartMark:
     """A copy of *mark*, scaled so that the values *low* and *high* become 0 and 1."""
+
+    def unit(values: Floats) -> Floats:
+        return (values / 2 - low / 2) / (high / 2 - low / 2)  # halves, whose differences do not overflow
+
     mark = copy.copy(mark)
     if isinstance(mark, Line | Scatter):
-        mark.y = (mark.y - low) / (high - low)
+        mark.y = unit(mark.y)
     elif isinstance(mark, Band):
-        mark.low, mark.high = (mark.low - low) / (high - low), (mark.high - low) / (high - low)
+        mark.low, mark.high = unit(mark.low), unit(mark.high)
     return mark
 
 
