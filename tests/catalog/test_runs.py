@@ -419,6 +419,13 @@ def test_numbers_whose_sum_is_none_hide_no_run(tmp_path: Path, values: list[floa
     assert trainlog.runs(tmp_path).config.rows == 2
 
 
+def test_bools_among_numbers_are_1_and_0_as_in_a_table(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "a.flog", {}, [{"done": value} for value in (True, 2.5, None, False, True)])
+    (row,) = trainlog.runs(tmp_path).known.rows_for(["mean/done", "min/done"])[0]
+    assert (row["last/done"], row["mean/done"], row["min/done"]) == (1.0, 1.125, 0.0)
+    assert row["mean/done"] == np.nanmean(trainlog.open(made).table("stats").numbers("done"))
+
+
 def test_tables_of_runs_with_the_same_content_are_equal(tmp_path: Path) -> None:
     sweep(tmp_path, seeds=2)
     found = trainlog.runs(tmp_path)

@@ -55,7 +55,7 @@ class Metric:
         self.rows += len(values)
         self.types |= _types_of(values)
         if values.ndim == 1 and values.dtype.kind == "O":
-            values = np.fromiter((number(one) if not isinstance(one, bool) else math.nan for one in values), np.float64)
+            values = np.fromiter(map(number, values), np.float64, len(values))
         if values.ndim > 1 or values.dtype.kind not in "fiub":
             return
         if values.dtype.kind == "f":
