@@ -10,7 +10,7 @@ import pytest
 from made_logs import write_log
 from trainlog.draw import Chart
 from trainlog.plot import PlotOptions, pictures, runs_of
-from trainlog.plot.seeds import BandName, aggregate
+from trainlog.plot.seeds import BANDS, BandName, aggregate
 from trainlog.statistics import center_of, interval
 
 RISING = np.arange(5.0)
@@ -95,12 +95,13 @@ def test_tasks_are_strata_and_nothing_is_drawn_where_one_of_them_has_no_run() ->
     assert len(aggregate(nowhere, "mean", "ci", ["hopper", "ant"]).x) == 0
 
 
-def test_tasks_without_a_common_point_are_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("band", BANDS)
+def test_tasks_without_a_common_point_are_said(tmp_path: Path, band: BandName) -> None:
     runs = runs_of(
         write_log(tmp_path / f"{task}.flog", [{"step": n + begin, "reward": n} for n in range(9)], {"task": task})
         for task, begin in (("ant", 0), ("hopper", 100))
     )
-    (picture,) = pictures(runs, PlotOptions(facet="", center="mean", y=("reward",)))
+    (picture,) = pictures(runs, PlotOptions(facet="", center="mean", band=band, y=("reward",)))
     assert isinstance(picture.figure, Chart)
     assert picture.figure.caption == "not drawn: no point has runs of all tasks"
 

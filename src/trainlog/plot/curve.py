@@ -306,9 +306,9 @@ class MetricChart:
         one = aggregate(curves, center, band, [run.task for run, _ in points])
         if band == "minmax":  # of all values, smoothed or not
             spread = aggregate(raw, center, band, [run.task for run, _ in points])
-            low, high = (np.interp(one.x, spread.x, values) for values in (spread.low, spread.high))
-            if len(one.x) == len(spread.x):
-                low, high = spread.low, spread.high
+            low, high = spread.low, spread.high
+            if len(one.x) != len(spread.x):
+                low, high = (np.interp(one.x, spread.x, values) for values in (low, high))
             one = one._replace(low=low, high=high)
         count, tasks = len(curves), len({run.task for run, _ in points})
         if tasks > 1:
