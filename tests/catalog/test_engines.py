@@ -189,6 +189,15 @@ def test_an_old_pyarrow_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: 
         trainlog.runs(tmp_path).to_arrow()
 
 
+@pytest.mark.parametrize("other", [[1.5], [-1], [2**64 - 1, -5]])
+def test_integers_beside_floats_are_rounded_as_in_one_log(tmp_path: Path, other: list[float]) -> None:
+    for name, values in (("a", [2**63, 2**64 - 1]), ("b", other)):
+        make_run(tmp_path / f"{name}.flog", {}, [{"v": value} for value in values])
+    found = trainlog.runs(tmp_path)
+    assert found.to_arrow()["v"].to_pylist() == [float(value) for value in found.table()["v"]]
+    assert found.to_parquet(tmp_path / "all").rows == 2 + len(other)
+
+
 def test_a_log_that_becomes_something_else_after_the_plan_is_an_error(tmp_path: Path) -> None:
     make_run(tmp_path / "a.flog", {}, [{"x": 1}])
     (fragment,) = trainlog.runs(tmp_path).plan().fragments(1 << 20)

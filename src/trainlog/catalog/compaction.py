@@ -351,6 +351,8 @@ def _is_same(found: Any, column: Column, *, is_json: bool) -> bool:
     wanted = values.tolist()
     if str(found.type) == "string":
         wanted = [strict_json(one) if is_json else utf8(one) for one in wanted]
+    elif str(found.type) == "double":
+        wanted = [float(one) for one in wanted]
     return repr(present.to_pylist()) == repr(wanted)
 
 

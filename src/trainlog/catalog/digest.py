@@ -147,9 +147,14 @@ def _summary(values: Sequence[Any]) -> Metric | None:
 
 def _types_of(values: npt.NDArray[Any]) -> set[str]:
     if values.dtype.kind == "O":
-        found = values.tolist()
-        return {_array_type(one) if type(one) is np.ndarray else _OBJECTS.get(type(one), "O") for one in found}
+        return set(map(_object_type, values.tolist()))
     return {_array_type(values[0])} if values.ndim > 1 else {values.dtype.kind}
+
+
+def _object_type(one: Any) -> str:
+    if type(one) is np.ndarray:
+        return _array_type(one)
+    return "u" if type(one) is int and one >= _INT64 else _OBJECTS.get(type(one), "O")
 
 
 def _array_type(one: npt.NDArray[Any]) -> str:

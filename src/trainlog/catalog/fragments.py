@@ -320,10 +320,12 @@ def _array(pa: Any, wanted: Any, column: Column, *, is_json: bool) -> Any:
     if values.ndim > 1 and pa.types.is_fixed_size_list(wanted):
         return lists(values.astype(_item(wanted).to_pandas_dtype(), copy=False), mask).cast(wanted)
     if values.dtype != object and values.ndim == 1 and not pa.types.is_string(wanted):
-        return pa.array(values, mask=mask).cast(wanted)
+        return pa.array(values, mask=mask).cast(wanted, safe=not pa.types.is_floating(wanted))  # rounded as in a table
     found = as_lists(values, mask)
     if pa.types.is_string(wanted):
         found = [None if value is None else strict_json(value) if is_json else utf8(value) for value in found]
+    elif pa.types.is_floating(wanted):
+        found = [None if value is None else float(value) for value in found]
     return pa.array(found, wanted)
 
 
