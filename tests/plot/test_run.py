@@ -76,6 +76,13 @@ def test_names_choose_kind_part_and_pattern(tmp_path: Path) -> None:
         run.find("speed[0]")
 
 
+@pytest.mark.parametrize("name", ["action[0]", "stats:x", "creature:y", "stats:action[0]"])
+def test_a_column_whose_name_looks_like_a_part_or_a_kind_is_found(tmp_path: Path, name: str) -> None:
+    keys = ("action[0]", "action[1]", "stats:x", "creature:y")
+    log = write_log(tmp_path / "run.flog", [dict.fromkeys(keys, n) for n in range(3)], creature=[{"y": 1}])
+    assert Run(log, only=[name]).find(name) == [Metric(Kind.STATS, name.replace("stats:action", "action"))]
+
+
 def test_what_is_no_number_says_so(tmp_path: Path) -> None:
     with pytest.raises(PlotError, match="'behavior' of the stats frames is not a number"):
         Run(training(tmp_path / "run.flog")).find("behavior")

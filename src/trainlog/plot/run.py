@@ -145,23 +145,23 @@ class Run:
     def find(self, name: str) -> list[Metric]:
         """Find metrics by name: ``reward``, ``creature:speed``, ``com[2]``, or a pattern such as ``gait_*``.
 
-        Stats frames are searched first, then evolution frames, then creature frames.
+        Stats frames are searched first, then evolution frames, then creature frames. A column with exactly that name
+        comes first, also if it is called ``action[0]`` or ``stats:x``.
 
         Raises:
             PlotError: for a column that is not numeric, or for a vector too long to be drawn as a whole.
 
         """
-        prefix, colon, key = name.partition(":")
-        kinds = [kind for kind in _MEASURED if str(kind) == prefix] if colon else []
-        if not kinds:
-            kinds, key = list(_MEASURED), name
-        part = None
-        if (match := _PART.fullmatch(key)) is not None:
-            key, part = match[1], int(match[2])
-        for kind in kinds:
+        prefix, colon, rest = name.partition(":")
+        places = [(kind, name) for kind in _MEASURED]
+        places += [(kind, rest) for kind in _MEASURED if colon and str(kind) == prefix]
+        for kind, key in places:
             if key in self.columns(kind).table:
-                return self._named(kind, key, part)
-        for kind in kinds:
+                return self._named(kind, key, None)
+        for kind, key in places:
+            if (match := _PART.fullmatch(key)) is not None and match[1] in self.columns(kind).table:
+                return self._named(kind, match[1], int(match[2]))
+        for kind, key in places:
             columns = self.columns(kind)
             fits = [
                 column for column in columns.table if fnmatch.fnmatchcase(column, key) and columns.is_number(column)
