@@ -125,7 +125,7 @@ def test_a_log_says_its_own_names(tmp_path: Path) -> None:
     events = {0.5: {"what": "heartbeat"}, 1.0: {"what": "fall"}}
     run = run_of(tmp_path, *({"step": n, "frames": n * 7, "r": n} for n in range(3)), meta=own, events=events)
     assert points(run, "r")[0] == [0, 7, 14]
-    assert list(run.events()) == ["fall"]
+    assert list(run.events_at(Kind.STATS, "time")) == ["fall"]
 
 
 def test_simulated_time_from_the_length_of_a_step(tmp_path: Path) -> None:
@@ -185,5 +185,5 @@ def test_an_empty_log_has_no_metrics(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     assert run.metrics() == run.constants() == []
     assert run.find("reward") == []
-    assert run.events() == {}
+    assert run.events_at(Kind.STATS, "time") == {}
     assert np.size(run.episode_starts) == 0

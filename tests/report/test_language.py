@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     for n, row in enumerate(rows):
         row["broken"] = math.nan if n == 5 else 1.0
     creature = [{"speed": n / 2, "com": [n, n, n]} for n in range(4)]
-    events = {1.0: {"type": "fall"}, 2.5: {"type": "fall"}, 3.0: {"type": "best"}}
+    events = {1.0: {"type": "fall"}, 2.5: {"type": "fall"}, 3.0: {"type": "best"}, 9.0: {"type": "episode_end"}}
     for key in ("lambda", "None", "is"):
         rows[0][key] = 2
     rows[0] |= {"def\\d": 4, "a.b": 5}
@@ -84,6 +84,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ("max(stats)", 9),
         ('count(events("fall"))', 2),
         ("count(events('never'))", 0),
+        ("last(events('episode_end'))", 9),  # charts leave it out
         ("last(time)", 9),
         ("mean(rare)", 8),
         ("count(rare)", 2),

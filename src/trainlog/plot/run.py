@@ -332,7 +332,11 @@ class Run:
     @cached_property
     def episode_starts(self) -> Floats:
         """The start times of the episodes, in seconds."""
-        return self.columns(Kind.EVENT).table.time[matches(self._event_types, EPISODE_START)]
+        return self.event_times(EPISODE_START)
+
+    def event_times(self, event_type: str) -> Floats:
+        """The times of all events of a type, in seconds, also of a type that charts leave out."""
+        return self.columns(Kind.EVENT).table.time[matches(self._event_types, event_type)]
 
     @cached_property
     def episode_types(self) -> list[str]:
@@ -349,13 +353,11 @@ class Run:
         names = dict.fromkeys(name for name in self._event_types.tolist() if isinstance(name, str))
         return {name: matches(self._event_types, name) for name in names if not self.conventions.is_quiet(name)}
 
-    def events(self) -> dict[str, Floats]:
-        """The times of the events of each type that is marked in charts; starts of episodes are not marked."""
-        time = self.columns(Kind.EVENT).table.time
-        return {name: time[rows] for name, rows in self._events.items()}
-
     def events_at(self, kind: Kind, name: AxisName) -> dict[str, Floats]:
-        """The places of events on an axis of the frames of *kind*; see `trainlog.axis_values.places_of_events`."""
+        """The places on an axis of the frames of *kind* of the events of each type that is marked in charts.
+
+        Starts of episodes are not marked. See `trainlog.axis_values.places_of_events`.
+        """
         table = self.columns(Kind.EVENT).table
         places = self.at(table.time, kind, name)
         if not len(places):

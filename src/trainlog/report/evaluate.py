@@ -298,7 +298,7 @@ class _Evaluation:
         """The times of the events of a type, such as falls; no events is not an error."""
         if not isinstance(node, ast.Name) or node.id[0] not in "\"'`":
             raise self.fail(node, 'events takes the type of the events in quotes, as in events("fall")')
-        return self.run.events().get(node.id[1:-1], np.empty(0))
+        return self.run.event_times(node.id[1:-1])
 
     def _part(self, node: ast.Subscript) -> Value:
         value = self.value(node.value)
