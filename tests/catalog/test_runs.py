@@ -254,6 +254,8 @@ def test_an_unfinished_record_is_how_a_killed_run_ends(tmp_path: Path) -> None:
     os.utime(path, (1e9, 1e9))
     found = trainlog.runs(tmp_path, on_error="raise")
     assert found[0].state == "ended"  # its frames were not read
+    assert len(found.filter("state:ended")) == 0
+    assert [run.name for run in trainlog.runs(tmp_path).filter("state:killed")] == ["a.flog"]
     assert found.config["state"].tolist() == ["killed"]
     assert found.config["frames"].tolist() == [3]
     assert not found.damaged

@@ -167,8 +167,11 @@ class KnownRuns:
         rows = self.rows(read=read, metrics=keys if read else ())
         columns = _columns_of(rows)
         entries = self.entries(read=read).values()
-        are_read = all(one.facts.read for one in entries)
-        if missing := {key for key in keys if key not in columns or (_is_of_frames(key) and not are_read)}:
+        unread = [one.facts for one in entries if not one.facts.read]
+        unknown = {name for name in columns if _is_of_frames(name)} if unread else set()
+        if any(facts.state == "ended" for facts in unread):  # it is killed if the log ends inside a record
+            unknown.add("state")
+        if missing := {key for key in keys if key not in columns or key in unknown}:
             provenance = {f"run/{key}": None for one in entries for key in one.facts.run}
             if not read and not missing <= provenance.keys():
                 rows = self.rows(read=True, metrics=keys)
