@@ -92,6 +92,14 @@ def test_csv_of_several_seeds(tmp_path: Path) -> None:
     assert found[-1]["low"] == "nan"
 
 
+def test_csv_of_scores_names_each_column_once(tmp_path: Path) -> None:
+    content = content_of(tmp_path, 3, PlotOptions(y=("reward",), kind="intervals", by="seed"))
+    write_report(content, tmp_path / "out")
+    with (tmp_path / "out" / "figures" / "reward-intervals.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["curve"], row["group"]) for row in found[:2]] == [("median", "seed 0"), ("median", "seed 1")]
+
+
 def test_markdown(tmp_path: Path) -> None:
     content = content_of(tmp_path, requirements=["mean(reward) > 1000", 'count(events("fall")) == 1 or 1 > 2'])
     text = markdown(content, [])

@@ -215,7 +215,7 @@ def _improvement(
 
 
 def _block(name: str, found: Mapping[str, Interval]) -> Block:
-    columns = {"curve": np.array(list(found), object)}
+    columns = {"group": np.array(list(found), object)}
     for part in ("value", "low", "high"):
         columns[part] = np.array([float(getattr(one, part)) for one in found.values()])
     return Block(name, columns)
