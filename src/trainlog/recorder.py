@@ -95,7 +95,8 @@ class TrainingRecorder(ClosedByBlock):
             phase: a tag for the training phase, 0 to 255.
             metadata: more metadata of the run: seed, arguments, versions, ...
             overwrite: replace an existing log, which stays as it is until the new one is created. A recorder in this
-                process that has it open is closed. Without this, an existing log is an error.
+                process that has it open is closed. Without this, an existing log is an error. With *shard*, only the
+                file of that rank is replaced.
             resume: resume an existing log, as `trainlog.resume` does. Metadata that differ from the old ones replace
                 them, and are listed in the ``resume`` event. The clock continues from the last frame; that of a shard
                 continues from its start, by the wall clock. A log whose header is damaged (a power cut before it
