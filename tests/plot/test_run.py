@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trainlog
 from made_logs import training, write_log
 from trainlog import Kind, Reader
 from trainlog.errors import PlotError
@@ -81,6 +82,18 @@ def test_a_column_whose_name_looks_like_a_part_or_a_kind_is_found(tmp_path: Path
     keys = ("action[0]", "action[1]", "stats:x", "creature:y")
     log = write_log(tmp_path / "run.flog", [dict.fromkeys(keys, n) for n in range(3)], creature=[{"y": 1}])
     assert Run(log, only=[name]).find(name) == [Metric(Kind.STATS, name.replace("stats:action", "action"))]
+
+
+def test_metrics_of_any_kind_are_found_with_its_name(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "run.flog", {}) as log:
+        for n in range(3):
+            log.put(n, Kind(42), {"v": n / 2})
+            log.put(n, Kind.EVENT, {"type": "fall", "height": n})
+    run = Run(trainlog.open(tmp_path / "run.flog"), only=["kind_42:v"])
+    assert run.find("v") == run.find("kind_43:v") == run.find("kind_999:v") == []
+    assert run.find("kind_42:v") == [Metric(Kind(42), "v")]
+    assert run.find("event:heigh*") == [Metric(Kind.EVENT, "height")]
+    assert points(run, "kind_42:v", "time") == ([0, 1, 2], [0, 0.5, 1])
 
 
 def test_what_is_no_number_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -145,16 +146,16 @@ class Run:
     def find(self, name: str) -> list[Metric]:
         """Find metrics by name: ``reward``, ``creature:speed``, ``com[2]``, or a pattern such as ``gait_*``.
 
-        Stats frames are searched first, then evolution frames, then creature frames. A column with exactly that name
-        comes first, also if it is called ``action[0]`` or ``stats:x``.
+        Stats frames are searched first, then evolution frames, then creature frames; others only if the name begins
+        with their kind. A column with exactly that name comes first, also if it is called ``action[0]`` or ``stats:x``.
 
         Raises:
             PlotError: for a column that is not numeric, or for a vector too long to be drawn as a whole.
 
         """
-        prefix, colon, rest = name.partition(":")
         places = [(kind, name) for kind in _MEASURED]
-        places += [(kind, rest) for kind in _MEASURED if colon and str(kind) == prefix]
+        if (of_kind := _of_kind(name)) is not None:
+            places.append(of_kind)
         for kind, key in places:
             if key in self.columns(kind).table:
                 return self._named(kind, key, None)
@@ -420,9 +421,16 @@ def log_name(path: Path) -> str:
     return re.sub(r"(\.simion)?\.[A-Za-z]\w*$", "", path.name.removesuffix(".log")) or path.name
 
 
+def _of_kind(name: str) -> tuple[Kind, str] | None:
+    """The kind and the column of a metric such as ``creature:speed``; None for a name without a kind."""
+    prefix, colon, key = name.partition(":")
+    with suppress(ValueError):
+        return (Kind.of(prefix), key) if colon else None
+    return None
+
+
 def _keys_of(only: Sequence[str]) -> frozenset[str]:
     """The columns of metrics with these names; empty if one of the names is a pattern."""
     if any(letter in name for name in only for letter in "*?"):
         return frozenset()
-    kinds = "|".join(str(kind) for kind in _MEASURED)
-    return frozenset(re.sub(rf"^({kinds}):|\[-?\d+\]$", "", name) for name in only)
+    return frozenset(re.sub(r"\[-?\d+\]$", "", key) for name in only for _, key in [_of_kind(name) or (None, name)])
