@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from trainlog.storage.append import keep_owner
 from trainlog.storage.location import is_folder, local_path, location
 from trainlog.storage.locks import lock_owner
 from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.replace import check_replaceable, errors_name, sync_folder, temporary_beside
+from trainlog.storage.replace import check_replaceable, errors_name, put_new, sync_folder, temporary_beside
 from trainlog.table.table import Table
 
 __all__ = ["Conversion", "compact", "convert"]
@@ -105,9 +104,9 @@ def convert(
             _check_unused(files)
         try:
             _move_all(folder, files, overwrite=overwrite)
-        except FileExistsError as error:
-            raise LogExists(_NEVER_OVERWRITTEN, path=error.filename2 or target) from error
         except OSError as error:
+            if isinstance(error, LogExists):
+                raise
             raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
     finally:
         rmtree(folder, ignore_errors=True)
@@ -189,7 +188,7 @@ def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
     """Move the new log from *folder* to *files*; the first file last, as it refers to the others.
 
     Raises:
-        FileExistsError: when one of them exists by now and must not be replaced; then none is moved.
+        LogExists: when one of them exists by now and must not be replaced; then none is moved.
 
     """
     written = sorted(folder.iterdir(), key=lambda path: path.name == files[0].name)
@@ -205,29 +204,13 @@ def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
             target = files[0].parent / path.name
             if overwrite and target.exists():
                 keep_owner(path, target.stat())
-            if overwrite or not _linked(path, target):
+            if overwrite:
                 path.replace(target)
-            moved.append(target)
-    except FileExistsError:
+            else:
+                put_new(path, target)
+                moved.append(target)
+    except LogExists:
         for target in moved:
             target.unlink()
         raise
     sync_folder(files[0].parent)
-
-
-def _linked(path: Path, target: Path) -> bool:
-    """Link *path* to the unused name *target*; return False where the file system has no links.
-
-    Raises:
-        FileExistsError: when *target* exists, even if it was created a moment ago: a rename would replace it.
-
-    """
-    try:
-        os.link(path, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path), None, str(target)) from None
-        return False
-    return True

@@ -25,7 +25,7 @@ from trainlog.codec import Batch, Position, Reader, Scan
 from trainlog.codecs.flog import FlogCodec
 from trainlog.codecs.parquet import ParquetCodec, row_groups, writer
 from trainlog.codecs.parquet.reader import ParquetReader
-from trainlog.errors import CorruptLog, InvalidPosition, LogWriteError, MissingExtra, UnknownFormat
+from trainlog.errors import CorruptLog, InvalidPosition, LogExists, LogWriteError, MissingExtra, UnknownFormat
 from trainlog.simple_codec import SimpleCodec
 from trainlog.storage.source import Source
 from trainlog.table.builder import table_of
@@ -439,6 +439,21 @@ def test_killed_run_leaves_its_frames(tmp_path: Path) -> None:
     meta, frames = Flog.read(raw)
     assert meta["creature"] == "ant"
     assert frames[0][2] == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["run.parquet", "run.flog.zst"])
+def test_a_log_that_was_created_meanwhile_is_not_replaced(tmp_path: Path, name: str) -> None:
+    one, two = (trainlog.create(tmp_path / name, {"seed": seed}) for seed in (1, 2))
+    for log in (one, two):
+        log.write(Frame(1.0, Kind.STATS, {"a": 1}))
+    one.close()
+    with pytest.raises(LogExists, match=r"these frames are in \.run\..*\.flog") as refused:
+        two.close()
+    assert refused.value.path == tmp_path / name
+    assert trainlog.open(tmp_path / name).header.meta == {"seed": 1}
+    (spool,) = (path for path in tmp_path.iterdir() if path.name != name)
+    assert trainlog.open(spool).header.meta == {"seed": 2}
+    assert len(list(trainlog.open(spool))) == 1
 
 
 def rows_of(batches: Iterable[Batch]) -> dict[Kind, list[tuple[Any, ...]]]:

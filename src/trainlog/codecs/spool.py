@@ -54,9 +54,17 @@ class SpooledWriter(ForwardingWriter):
         self._writer.put_many(frames)
 
     def close(self) -> None:
-        """Make the log from the spool; can be called more than once."""
+        """Make the log from the spool; can be called more than once.
+
+        Raises:
+            LogExists: when a file was created at its path meanwhile; that file is unchanged, and the spool is kept.
+
+        """
         self._writer.close()
         if not self._done:
-            self._finish(self._spool, self._path)
+            try:
+                self._finish(self._spool, self._path)
+            except LogExists as error:
+                raise LogExists(f"{error.message}; these frames are in {self._spool.name}", path=self._path) from error
             self._done = True
             self._spool.unlink()

@@ -167,5 +167,5 @@ class _PictureWriter(Writer):
         run, self._run = self._run, None
         if run is not None:
             picture = self._codec.paint(run)
-            with atomic_write(self._path) as file:
+            with atomic_write(self._path, new=True) as file:
                 file.write(picture)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from trainlog.errors import LogWriteError, TrainlogError
+from trainlog.errors import LogExists, LogWriteError, TrainlogError
 from trainlog.storage.location import local_path
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "check_replaceable",
     "delete_leftovers",
     "errors_name",
+    "put_new",
     "sync_folder",
     "temporary_beside",
     "temporary_name",
@@ -122,7 +123,7 @@ def check_replaceable(path: Path) -> None:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], *, sync: bool = True, new: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces *path* when the block ends without an error.
 
     It is in the same folder and is renamed at the end, so no reader ever sees an incomplete file.
@@ -131,8 +132,10 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
         path: the file.
         sync: whether to wait until the file is on the disk. Otherwise a power cut may lose it, which is acceptable for
             a copy.
+        new: whether *path* must not exist; then nothing is replaced.
 
     Raises:
+        LogExists: when *path* exists and must not; the file at *path* is unchanged.
         LogWriteError: when it cannot be written, or *path* exists and is not a regular file.
         CodecError: when *path* is a URL.
 
@@ -148,7 +151,10 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
                 file.flush()
                 if sync:
                     os.fsync(file.fileno())
-            temporary.replace(target)
+            if new:
+                put_new(temporary, target)
+            else:
+                temporary.replace(target)
             if sync:
                 sync_folder(target.parent)
         finally:
@@ -157,6 +163,23 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
         if isinstance(error, TrainlogError):
             raise
         raise LogWriteError(f"cannot write: {error.strerror or error}", path=target) from error
+
+
+def put_new(temporary: Path, target: Path) -> None:
+    """Give the file *temporary* the unused name *target*; afterwards its own name may still exist.
+
+    Raises:
+        LogExists: when *target* exists, even if it was created a moment ago: a rename would replace it.
+        OSError: when the file system refuses.
+
+    """
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or os.path.lexists(target):
+            message = "there is a file already, and a log is never overwritten by default"
+            raise LogExists(message, path=target) from error
+        temporary.replace(target)  # the file system has no links
 
 
 def sync_folder(folder: Path) -> None:

@@ -65,7 +65,7 @@ def _write(log: Reader, path: Path) -> None:
     )
     text = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)]
     with (
-        atomic_write(path) as file,
+        atomic_write(path, new=True) as file,
         parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=text) as writer,
     ):
         inexact: set[str] = set()
