@@ -23,7 +23,7 @@ from trainlog.errors import (
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.compressed import MAGIC
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
-from trainlog.storage.replace import errors_name, sync_folder, temporary_beside
+from trainlog.storage.replace import errors_name, put_new, sync_folder, temporary_beside
 from trainlog.storage.source import Source
 from trainlog.verify_report import Problem, Repair, Verdict
 
@@ -85,12 +85,8 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
             keep_owner(temporary, reader.path.stat())
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.link(temporary, target)  # unlike a rename, a link does not replace a file that was created meanwhile
+        put_new(temporary, target)
         sync_folder(target.parent)
-    except FileExistsError as error:
-        raise LogExists(
-            "a file was created there meanwhile, and a log is never overwritten by default", path=target
-        ) from error
     except OSError as error:
         if isinstance(error, TrainlogError):
             raise

@@ -106,6 +106,17 @@ def test_of_two_conversions_to_one_place_one_is_there(
             file.unlink()
 
 
+def test_a_file_system_without_links_can_hold_a_repaired_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*paths: object) -> None:
+        raise PermissionError(1, "this file system has no hard links")
+
+    log = created(tmp_path / "a.flog")
+    monkeypatch.setattr(os, "link", refuse)
+    trainlog.repair(log, tmp_path / "b.flog")
+    assert list(trainlog.open(tmp_path / "b.flog").frames("stats")) == list(trainlog.open(log))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.flog", "b.flog"]
+
+
 def test_a_full_disk_names_the_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
