@@ -188,7 +188,8 @@ def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
     """Move the new log from *folder* to *files*; the first file last, as it refers to the others.
 
     Raises:
-        LogExists: when one of them exists by now and must not be replaced; then none is moved.
+        LogExists: when one of them exists by now and must not be replaced.
+        OSError: when the file system refuses. Unless old files are replaced, none is moved then.
 
     """
     written = sorted(folder.iterdir(), key=lambda path: path.name == files[0].name)
@@ -209,8 +210,8 @@ def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
             else:
                 put_new(path, target)
                 moved.append(target)
-    except LogExists:
+    except BaseException:
         for target in moved:
-            target.unlink()
+            target.unlink(missing_ok=True)
         raise
     sync_folder(files[0].parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import by_hand_simion
 import trainlog
 from trainlog import Frame, Kind
 from trainlog.cli import main
-from trainlog.errors import LogExists, LogInUse
+from trainlog.errors import LogExists, LogInUse, LogWriteError
 
 
 def created(path: Path, count: int = 5) -> Path:
@@ -104,6 +105,26 @@ def test_of_two_conversions_to_one_place_one_is_there(
         assert trainlog.verify(target).whole
         for file in out.iterdir():
             file.unlink()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output error")])
+def test_a_conversion_that_ends_between_two_files_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    data = by_hand_simion.experiment() + by_hand_simion.episode_of([(1.0, 2.0)] * 4)
+    log = by_hand_simion.log(tmp_path, data)
+    link, calls = os.link, itertools.count()
+
+    def fail_once(source: Path, target: Path) -> None:
+        if next(calls):
+            raise error
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", fail_once)
+    monkeypatch.setattr(Path, "replace", fail_once)
+    with pytest.raises((KeyboardInterrupt, LogWriteError)):
+        trainlog.convert(log, tmp_path / "out" / "b.simion.log")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_file_system_without_links_can_hold_a_repaired_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
