@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from trainlog import conversion, registry
-from trainlog.codec import Reader
+from trainlog.codec import Codec, Reader
 from trainlog.errors import (
     CodecError,
     DamagedLog,
@@ -20,11 +20,13 @@ from trainlog.errors import (
     TruncatedLog,
     UnknownFormat,
 )
+from trainlog.model import Frame, KindLike
+from trainlog.scan import OnDamage
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.compressed import MAGIC
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
 from trainlog.storage.replace import errors_name, put_new, sync_folder, temporary_beside
-from trainlog.storage.source import Source
+from trainlog.storage.source import Source, Wait, never
 from trainlog.verify_report import Problem, Repair, Verdict
 
 __all__ = ["repair", "repair_in_place", "verify"]
@@ -80,7 +82,8 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
             done = reader.salvage(temporary)
         if done is None:
             return _repair_by_conversion(reader, target)
-        _check_suffix(temporary, target)
+        with suppress(UnknownFormat):  # a log of no bytes, as a killed writer may leave it, has no format yet
+            _check_suffix(registry.codec_of(temporary, None), target)
         if not isinstance(reader.path, RemotePath):
             keep_owner(temporary, reader.path.stat())
         with temporary.open("rb") as file:
@@ -97,12 +100,8 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
     return dataclasses.replace(done, target=target)
 
 
-def _check_suffix(written: Path, target: Path) -> None:
-    """Refuse a *target* whose suffix is that of another format than the log *written* has: no other tool reads it."""
-    try:
-        codec = registry.codec_of(written, None)
-    except UnknownFormat:
-        return  # a log of no bytes, as a killed writer may leave it, has no format yet
+def _check_suffix(codec: Codec, target: Path) -> None:
+    """Refuse a *target* whose suffix is that of another format than *codec*: no other tool would read it."""
     if registry.suffix_of(target) and registry.codec_for_writing(target, None).name != codec.name:
         suffix = codec.suffixes[0]
         raise CodecError(f"the repaired log is a {suffix} file; give it that suffix, and convert it then", path=target)
@@ -110,9 +109,25 @@ def _check_suffix(written: Path, target: Path) -> None:
 
 def _repair_by_conversion(reader: Reader, target: Path) -> Repair:
     """Repair a log by writing its frames again, for formats without `Reader.salvage`."""
+    name = reader.codec_name or None  # None: `trainlog.open` did not make the reader, and may not know its format
+    if name is not None:
+        _check_suffix(registry.find_codec(name), target)
     verdict = reader.verify()
-    conversion.convert(reader, target)
+    conversion.convert(_WholeFrames(reader), target, codec=name)
     return _repair_of(verdict, target)
+
+
+class _WholeFrames(Reader):
+    """A log without what its `Reader.contents` has beyond the frames, such as the bytes of an unfinished record."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader.path, reader.header)
+        self._reader = reader
+
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
+        return self._reader.frames(kind, wait=wait, on_damage=on_damage)
 
 
 def _repair_of(verdict: Verdict, target: Path) -> Repair:

@@ -145,6 +145,20 @@ def test_a_killed_run_leaves_every_step(tmp_path: Path) -> None:
     assert log.table("creature")["state/x"].tolist() == list(range(25))
 
 
+def test_the_repaired_log_of_a_killed_run_is_whole(tmp_path: Path) -> None:
+    steps = [(1.0, 2.0)] * 4
+    data = by_hand.experiment() + by_hand.episode_of(steps) + by_hand.episode_of(steps)
+    log = by_hand.log(tmp_path, data[:-300])
+    assert not trainlog.verify(log).whole
+    done = trainlog.repair(log, tmp_path / "b.simion.log")
+    assert (done.complete, trainlog.verify(tmp_path / "b.simion.log").whole) == (False, True)
+    raw = (tmp_path / "b.simion.log.bin").read_bytes()
+    assert data.startswith(raw)
+    assert len(data) - 300 - len(raw) == done.lost_bytes
+    with pytest.raises(CodecError, match=r"is a \.simion\.log file; give it that suffix"):
+        trainlog.repair(log, tmp_path / "c.flog")
+
+
 def test_steps_without_an_episode_are_one(tmp_path: Path) -> None:
     path = tmp_path / "a.simion.log"
     with trainlog.create(path, variables=COLUMNS) as log:
