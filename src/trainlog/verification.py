@@ -85,7 +85,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
         with suppress(UnknownFormat):  # a log of no bytes, as a killed writer may leave it, has no format yet
             _check_suffix(registry.codec_of(temporary, None), target)
         if not isinstance(reader.path, RemotePath):
-            keep_owner(temporary, reader.path.stat())
+            keep_owner(temporary, reader.files[0].stat())
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         put_new(temporary, target)

@@ -7,6 +7,7 @@ import math
 import struct
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,24 @@ def test_a_flipped_bit_costs_one_record(tmp_path: Path, at: int) -> None:
     ]
     with pytest.raises(CorruptLog):
         list(trainlog.open(path).frames(on_damage="raise"))
+
+
+def test_a_repaired_log_has_every_whole_record_as_it_was(tmp_path: Path) -> None:
+    """Also what a conversion cannot keep: graphs, doubles, histograms of TensorFlow 2."""
+    double = event(4, 40, part(5, part(1, part(1, b"x") + part(8, b"\x08\x02" + part(6, struct.pack("<d", 0.1))))))
+    records = [*THREE, event(3, 30, part(4, b"a graph")), double]
+    folder = tmp_path / "run"
+    folder.mkdir()
+    written(folder, *records, THREE[0][:-1])
+    written(folder, b"\xff" * 99, *THREE, name="events.out.tfevents.1700000900.host").chmod(0o640)
+    done = trainlog.repair(folder, tmp_path / "b.tfevents")
+    assert (done.complete, done.lost_bytes) == (False, len(THREE[0]) - 1 + 99)
+    assert (tmp_path / "b.tfevents").read_bytes() == FIRST + FIRST + b"".join(records) + FIRST + b"".join(THREE)
+    assert (tmp_path / "b.tfevents").stat().st_mode & 0o111 == 0
+    assert trainlog.verify(tmp_path / "b.tfevents").whole
+    frames = list(trainlog.open(tmp_path / "b.tfevents"))
+    assert frames == list(trainlog.open(folder).frames(on_damage="ignore"))
+    assert dict(done.kept) == Counter(frame.kind for frame in frames)
 
 
 def test_a_folder_is_one_log_in_the_order_of_its_files(tmp_path: Path) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from trainlog.codec import Batch, Reader, Scan
-from trainlog.codecs.tensorboard.events import Event, EventParser
-from trainlog.codecs.tensorboard.wire import Records, is_event_file
+from trainlog.codecs.tensorboard.events import Event, EventParser, packed_event
+from trainlog.codecs.tensorboard.wire import Records, is_event_file, packed_record
 from trainlog.conventions import WALL
 from trainlog.errors import InvalidPosition, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.scan import OnDamage, Place, batches_of, damage_handler
+from trainlog.scan import Gap, OnDamage, Place, batches_of, damage_handler
+from trainlog.storage.append import AppendFile
 from trainlog.storage.source import Source, Wait, never
+
+if TYPE_CHECKING:
+    from trainlog.verify_report import Repair
 
 __all__ = ["TensorBoardReader", "event_files"]
 
@@ -113,6 +118,25 @@ class TensorBoardReader(Reader):
                     after = end
                 if at >= order:
                     break
+
+    def salvage(self, target: Path) -> Repair:
+        """Copy every whole record, unchanged, into the new event file *target*."""
+        from trainlog.verify_report import Repair
+
+        gaps: list[Gap] = []
+        output = AppendFile(target, packed_record(packed_event(self._began, version=True)))
+        try:
+            for file in self.files:
+                with Source(file) as source:
+                    records = Records(source, gaps.append)
+                    for _, message in records.read():
+                        output.append(packed_record(message))
+                    records.finish()
+            output.sync()
+        finally:
+            output.close()
+        kept = Counter(frame.kind for frame in self.frames(on_damage="ignore"))
+        return Repair(target, kept, {"unknown": len(gaps)} if gaps else {}, sum(gap.size for gap in gaps))
 
     def _record_before(self, order: int) -> int:
         """Where the record of the frame at *order* begins; the record may hold many frames."""
