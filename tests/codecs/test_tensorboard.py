@@ -274,6 +274,13 @@ def test_hostile_messages_are_told(tmp_path: Path) -> None:
     assert found == ["not kept"] * 4
 
 
+def test_an_event_that_cannot_be_read_has_its_time(tmp_path: Path) -> None:
+    reader = trainlog.open(written(tmp_path, *THREE, event(5, 1, b"\x2b"), record(b"\xff" * 40)))
+    assert [frame.time for frame in reader] == [1, 2, 5, 0]
+    orders = sorted(int(order) for batch in reader.scan() for order in batch.order)
+    assert [next(reader.take([order])) for order in orders] == list(reader)
+
+
 def test_what_is_no_event_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(b"\0" * 100)

@@ -13,7 +13,7 @@ from trainlog.codecs.tensorboard.wire import VERSION, field, fields, numbers, va
 
 __all__ = [
     *("KEPT", "Event", "EventParser", "packed_event", "packed_scalars", "packed_session", "packed_tensor"),
-    *("packed_text", "packed_value"),
+    *("packed_text", "packed_value", "wall_of"),
 ]
 
 _HPARAMS: Final = "hparams"
@@ -101,6 +101,13 @@ def _end_of_scalar(tag: str) -> bytes:
     value = field(1, tag) + b"\x15"
     size = len(value) + 4
     return b"\x2a" + varint(1 + len(varint(size)) + size) + b"\x0a" + varint(size) + value
+
+
+def wall_of(message: bytes, otherwise: float) -> float:
+    """The time of an event that cannot be parsed, in seconds since 1970; *otherwise* if it does not begin with it."""
+    if len(message) < 9 or message[0] != 0x09:
+        return otherwise
+    return float(struct.unpack_from("<d", message, 1)[0])
 
 
 def _signed(value: int) -> int:

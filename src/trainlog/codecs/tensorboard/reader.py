@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trainlog.codec import Batch, Reader, Scan
-from trainlog.codecs.tensorboard.events import Event, EventParser, packed_event
+from trainlog.codecs.tensorboard.events import Event, EventParser, packed_event, wall_of
 from trainlog.codecs.tensorboard.wire import Records, is_event_file, packed_record
 from trainlog.conventions import WALL
 from trainlog.errors import InvalidPosition, UnknownFormat
@@ -184,7 +184,8 @@ class TensorBoardReader(Reader):
             try:
                 event = parse(message)
             except ValueError as error:
-                event = Event(wall, 0, [], [{"type": "not kept", "msg": f"an event that cannot be read ({error})"}])
+                msg = f"an event that cannot be read ({error})"
+                event = Event(wall_of(message, self._began), 0, [], [{"type": "not kept", "msg": msg}])
             _, step, scalars, others = event
             if others and at <= _HPARAMS_WITHIN:
                 others = [other for other in others if "hparams" not in other]  # they are in the header
