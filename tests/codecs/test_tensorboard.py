@@ -281,6 +281,19 @@ def test_an_event_that_cannot_be_read_has_its_time(tmp_path: Path) -> None:
     assert [next(reader.take([order])) for order in orders] == list(reader)
 
 
+@pytest.mark.parametrize("rows", [[(0.0, 1.0, 3.0), (1.0, 2.5, 4.0)], []])
+def test_a_histogram_of_tensorflow_2_stays_one(tmp_path: Path, rows: list[tuple[float, ...]]) -> None:
+    shape = b"".join(part(2, b"\x08" + varint(size)) for size in (len(rows), 3))
+    tensor = b"\x08\x02" + part(2, shape) + part(4, np.array(rows).tobytes())
+    value = part(1, b"w") + part(8, tensor) + part(9, part(1, part(1, b"histograms")))
+    path = written(tmp_path, event(1, 7, part(5, part(1, value))))
+    trainlog.convert(path, tmp_path / "a.flog")
+    assert trainlog.convert(tmp_path / "a.flog", tmp_path / "b.tfevents").losses == {}
+    (frame,) = trainlog.open(tmp_path / "b.tfevents")
+    assert (frame,) == tuple(trainlog.open(path))
+    assert list(zip(*(frame.data[key] for key in ("lows", "limits", "counts")), strict=True)) == rows
+
+
 def test_what_is_no_event_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(b"\0" * 100)

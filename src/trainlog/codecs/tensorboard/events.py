@@ -321,7 +321,7 @@ def packed_tensor(tag: str, values: Any, plugin: str = "") -> bytes | None:
 KEPT: Final = {
     "text": {"tag", "msg"},
     "image": {"tag", "image", "height", "width", "colorspace"},
-    "histogram": {"tag", "limits", "counts", "num", "sum", "min", "max", "sum_squares"},
+    "histogram": {"tag", "lows", "limits", "counts", "num", "sum", "min", "max", "sum_squares"},
     "hparams": {"tag", "hparams"},
     "tensor": {"tag", "values", "plugin"},
 }
@@ -349,6 +349,8 @@ def _packed_value(data: Mapping[Any, Any]) -> bytes | None:
             sums = [float(num), *(float(data.get(name, 0.0)) for name in ("sum", "sum_squares"))]
             found = b"".join(field(i, value) for i, value in enumerate([*ends, *sums], 1))
             return field(1, tag) + field(5, found + field(6, limits) + field(7, counts))
+        case {"type": "histogram", "lows": [*lows], "limits": [*limits], "counts": [*counts]}:  # of TensorFlow 2
+            return packed_tensor(tag, list(zip(lows, limits, counts, strict=True)), "histograms")
         case {"type": "hparams", "hparams": Mapping() as values}:
             return packed_session(values)
         case {"type": "tensor", "tag": _, "values": values}:
