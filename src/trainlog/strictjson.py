@@ -44,12 +44,17 @@ def _strict(value: Any) -> Any:
     return str(value)
 
 
-def lenient_json(value: Any, *, default: Callable[[Any], Any] = str, indent: int | None = None) -> str:
+def _lenient(value: Any) -> Any:
+    plain = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    return str(plain) if plain is value or isinstance(plain, np.generic) else plain
+
+
+def lenient_json(value: Any, *, default: Callable[[Any], Any] = _lenient, indent: int | None = None) -> str:
     """Encode *value* as `json` does, with NaN and infinities; keys that `json` refuses become text.
 
     Args:
         value: the value of a frame; its maps can have keys that are bytes or tuples.
-        default: converts a value that is not valid in JSON into one that is.
+        default: converts a value that is not valid in JSON into one that is; arrays become lists, and others text.
         indent: the indentation of nested lines.
 
     """

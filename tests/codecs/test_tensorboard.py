@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import struct
 import sys
@@ -20,7 +21,7 @@ from PIL import Image as Picture
 
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Kind
+from trainlog import Frame, Kind, TrainingRecorder
 from trainlog.cli import main
 from trainlog.codec import Scan
 from trainlog.codecs.tensorboard.events import EventParser, packed_event, packed_scalars
@@ -440,6 +441,24 @@ def test_values_that_are_no_tensor_are_counted(tmp_path: Path, values: Any) -> N
     with trainlog.create(tmp_path / "run.tfevents") as writer:
         writer.write(Frame(1.0, Kind.STATS, {"step": 1, "x": [values]}))
     assert writer.losses["values that are not numbers, of stats frames"] == 1
+
+
+def test_a_recorder_takes_arrays_and_tensors(tmp_path: Path) -> None:
+    class Tensor:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return np.arange(3.0)
+
+    data = {"shown": np.array(1.5), "all": np.arange(2000), "inner": {"a": [np.float32(0.5), np.arange(2)]}}
+    with TrainingRecorder(tmp_path / "a.tfevents") as log:
+        log.stats({"step": np.array(5), "reward": np.array(2.5), "pos": Tensor()})
+        log.stats({"step": np.array([6, 7]), "reward": 3.0})
+        log.event("seen", data)
+    rows = [dict(frame.data) for frame in trainlog.open(tmp_path / "a.tfevents")]
+    assert rows[0] == {"step": 5, "reward": 2.5}
+    assert (rows[1]["tag"], rows[1]["values"]) == ("pos", [0.0, 1.0, 2.0])
+    assert rows[2] == {"step": 5, "reward": 3.0}
+    plain = {"type": "seen", "shown": 1.5, "all": [*range(2000)], "inner": {"a": [0.5, [0, 1]]}}
+    assert json.loads(rows[3]["msg"]) == plain
 
 
 def test_what_an_event_file_has_no_place_for_is_counted(tmp_path: Path) -> None:

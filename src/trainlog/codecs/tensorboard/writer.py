@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainlog.codec import Writer
+from trainlog.codecs.plain_object import as_array, plain_array
 from trainlog.codecs.tensorboard.events import (
     KEPT,
     packed_event,
@@ -52,7 +53,7 @@ class TensorBoardWriter(Writer):
         """Write one frame; see `trainlog.codec.Writer.write`."""
         self.check(frame)
         losses: Counter[str] = Counter()
-        stated = frame.data.get("step", self._step)
+        stated = _plain(frame.data.get("step", self._step))
         step = _int_of(stated, self._step)
         if step != stated and frame.kind in (Kind.STATS, Kind.EVENT):
             losses[f"steps that are not whole numbers, of {frame.kind} frames"] += 1
@@ -78,8 +79,14 @@ def _int_of(value: Any, otherwise: int) -> int:
     return int(value) if is_number and abs(number(value)) < 2**63 else otherwise
 
 
+def _plain(value: Any) -> Any:
+    """An array, a tensor or a number of numpy as a list or a number; any other *value* as it is."""
+    return plain_array(value) if hasattr(value, "__array__") else value
+
+
 def _event(data: Mapping[Any, Any], losses: Counter[str]) -> bytes:
     """The value of a summary for an event frame; its other keys are counted."""
+    data = {key: _plain(value) for key, value in data.items()}
     value = packed_value(data)
     if value is not None:
         kept = KEPT[data["type"]]
@@ -106,6 +113,7 @@ def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
             if name == "step" and frame.kind == Kind.STATS:
                 continue
             if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, complex):
+                value = as_array(value) if hasattr(value, "__array__") else value
                 is_vector = isinstance(value, list | tuple | np.ndarray)
                 tensor = packed_tensor(prefix + name, value) if is_vector else None
                 if tensor is None:
