@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -196,6 +197,36 @@ def test_integers_beside_floats_are_rounded_as_in_one_log(tmp_path: Path, other:
     found = trainlog.runs(tmp_path)
     assert found.to_arrow()["v"].to_pylist() == [float(value) for value in found.table()["v"]]
     assert found.to_parquet(tmp_path / "all").rows == 2 + len(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "read"),
+    [
+        (2**60 + 1, 0.5, [2.0**60, 0.5]),
+        (2**64 - 1, 0.5, [2.0**64, 0.5]),
+        ([1, 2], [0.5, 1.0], [[1.0, 2.0], [0.5, 1.0]]),
+        ([[2**60 + 1], [2]], [[0.5], [1.0]], [[[2.0**60], [2.0]], [[0.5], [1.0]]]),
+        (2**63, 2**64 - 1, [2**63, 2**64 - 1]),
+    ],
+)
+def test_numbers_that_differ_in_type_between_runs(tmp_path: Path, one: Any, two: Any, read: list[Any]) -> None:
+    import trainlog.polars
+
+    make_run(tmp_path / "runs" / "a.flog", {}, [{"x": one}])
+    make_run(tmp_path / "runs" / "b.flog", {}, [{"x": two}])
+    assert trainlog.runs(tmp_path / "runs").to_arrow()["x"].to_pylist() == read
+    assert trainlog.polars.scan_runs(tmp_path / "runs").collect()["x"].to_list() == read
+    trainlog.runs(tmp_path / "runs").to_parquet(tmp_path / "all")
+    assert pl.read_parquet(tmp_path / "all" / "stats" / "*.parquet").sort("run")["x"].to_list() == read
+
+
+def test_ints_that_no_type_of_64_bits_holds_are_text(tmp_path: Path) -> None:
+    payload = json.dumps({"x": 2**64, "y": 1}).encode()
+    (tmp_path / "a.flog").write_bytes(Flog.header({}) + Flog.frame(0.0, 2, payload))
+    make_run(tmp_path / "b.flog", {}, [{"x": 2**64 - 1, "y": 2}, {"x": -1}])
+    table = trainlog.runs(tmp_path).to_arrow()
+    assert table["x"].to_pylist() == ["18446744073709551616", "18446744073709551615", "-1"]
+    assert table["y"].to_pylist() == [1, 2, None]
 
 
 def test_a_log_that_becomes_something_else_after_the_plan_is_an_error(tmp_path: Path) -> None:

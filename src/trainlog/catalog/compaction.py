@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from trainlog import registry
-from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module
+from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module, item_of, with_floats
 from trainlog.catalog.plan import by_bytes
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_table import utf8
@@ -24,7 +24,7 @@ from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
 from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
-from trainlog.table.arrow import extra
+from trainlog.table.arrow import as_lists, extra
 from trainlog.table.column import Column
 
 if TYPE_CHECKING:
@@ -348,11 +348,11 @@ def _is_same(found: Any, column: Column, *, is_json: bool) -> bool:
     values, present = column.values[valid], found.drop_null()
     if values.dtype != object and values.ndim == 1 and str(found.type) != "string":
         return np.array_equal(present.to_numpy(zero_copy_only=False), values, equal_nan=values.dtype.kind == "f")
-    wanted = values.tolist()
+    wanted = as_lists(values, None)
+    if str(item_of(found.type)) in ("float", "double"):  # ints among floats
+        wanted = [*map(with_floats, wanted)]
     if str(found.type) == "string":
         wanted = [strict_json(one) if is_json else utf8(one) for one in wanted]
-    elif str(found.type) == "double":
-        wanted = [float(one) for one in wanted]
     return repr(present.to_pylist()) == repr(wanted)
 
 

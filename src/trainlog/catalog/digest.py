@@ -154,7 +154,9 @@ def _types_of(values: npt.NDArray[Any]) -> set[str]:
 def _object_type(one: Any) -> str:
     if type(one) is np.ndarray:
         return _array_type(one)
-    return "u" if type(one) is int and one >= _INT64 else _OBJECTS.get(type(one), "O")
+    if type(one) is int and not -_INT64 <= one < _INT64:
+        return "u" if 0 < one < 2 * _INT64 else "O"
+    return _OBJECTS.get(type(one), "O")
 
 
 def _array_type(one: npt.NDArray[Any]) -> str:

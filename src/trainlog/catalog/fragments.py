@@ -43,8 +43,10 @@ __all__ = [
     "Member",
     "OnError",
     "Schema",
+    "item_of",
     "labels_of",
     "seconds_to_read",
+    "with_floats",
 ]
 
 OnError = Literal["raise", "skip", "report"]
@@ -318,18 +320,27 @@ def _array(pa: Any, wanted: Any, column: Column, *, is_json: bool) -> Any:
     values, state = column
     mask = None if state is None else ~column.valid
     if values.ndim > 1 and pa.types.is_fixed_size_list(wanted):
-        return lists(values.astype(_item(wanted).to_pandas_dtype(), copy=False), mask).cast(wanted)
+        return lists(values.astype(item_of(wanted).to_pandas_dtype(), copy=False), mask).cast(wanted)
+    are_floats = pa.types.is_floating(item_of(wanted))
     if values.dtype != object and values.ndim == 1 and not pa.types.is_string(wanted):
-        return pa.array(values, mask=mask).cast(wanted, safe=not pa.types.is_floating(wanted))  # rounded as in a table
+        return pa.array(values, mask=mask).cast(wanted, safe=not are_floats)  # ints may lose digits, as in a table
     found = as_lists(values, mask)
+    if are_floats:
+        found = [*map(with_floats, found)]
     if pa.types.is_string(wanted):
         found = [None if value is None else strict_json(value) if is_json else utf8(value) for value in found]
-    elif pa.types.is_floating(wanted):
-        found = [None if value is None else float(value) for value in found]
     return pa.array(found, wanted)
 
 
-def _item(one: Any) -> Any:
+def with_floats(value: Any) -> Any:
+    """*value*, a list or a number, with floats in place of ints."""
+    if isinstance(value, list):
+        return [*map(with_floats, value)]
+    return float(value) if type(value) is int else value
+
+
+def item_of(one: Any) -> Any:
+    """The type of the items of an Arrow type of lists, however deep; *one* itself for any other type."""
     while hasattr(one, "value_type"):
         one = one.value_type
     return one
