@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -20,6 +21,8 @@ from trainlog.errors import (
     DamagedLogWarning,
     LogExists,
     LogNotFound,
+    LogWriteError,
+    LogWriteWarning,
     UnknownFormat,
     UnsupportedFrame,
 )
@@ -75,6 +78,28 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     yield Site(folder)
     for file in folder.glob("*.py"):
         sys.modules.pop(file.stem, None)
+
+
+def test_a_full_disk_leaves_no_log_of_a_third_partys_codec(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(28, os.strerror(28))
+
+    site.install("lines-for-trainlog", "lines = lines_plugin:Lines", lines_plugin=PLUG_IN)
+    path = tmp_path / "a.lines"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(LogWriteError, match="No space left on device"):
+            trainlog.create(path)
+    with trainlog.create(path, {"creature": "ant"}) as log:
+        log.write(Frame(0.5, Kind.STATS, {"reward": 1.5}))
+        os.truncate(path, 0)
+        log.write(Frame(1.0, Kind.STATS, {"reward": 2.5}))
+        with pytest.warns(LogWriteWarning, match="was cut while it was written"):
+            log.sync()
+    assert trainlog.open(path).header.meta == {"creature": "ant"}
+    assert trainlog.open(path).table("stats")["reward"].tolist() == [2.5]
 
 
 def test_a_third_partys_codec_is_one_class_and_one_entry_point(site: Site, tmp_path: Path) -> None:

@@ -112,9 +112,7 @@ class _SimpleReader(Reader):
 class _SimpleWriter(Writer):
     def __init__(self, path: Path, header: Header, codec: SimpleCodec) -> None:
         self._encode = codec.encode
-        first = codec.encode(header)
-        self._file = AppendFile(path)
-        self._file.append(first)
+        self._file = AppendFile(path, codec.encode(header))
 
     def write(self, frame: Frame) -> None:
         self._file.append(self._encode(frame))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import resource
 import signal
 import struct
@@ -22,7 +23,7 @@ import by_hand_simion as by_hand
 import trainlog
 from trainlog import Frame, Header, Kind, Variable
 from trainlog.codecs.simion import SimionCodec, SimionReader
-from trainlog.errors import CodecError, LogExists, LogWriteError, UnsupportedFrame
+from trainlog.errors import CodecError, LogExists, LogWriteError, LogWriteWarning, UnsupportedFrame
 from trainlog.table.table import Table
 from trainlog.testing import CodecContract
 
@@ -143,6 +144,17 @@ def test_a_killed_run_leaves_every_step(tmp_path: Path) -> None:
     assert [(one.complete, one.steps.rows) for one in trainlog.episodes(log)] == [(True, 10), (True, 10), (False, 5)]
     assert log.header.meta["episodes_planned"] == 2
     assert log.table("creature")["state/x"].tolist() == list(range(25))
+
+
+def test_a_log_that_is_emptied_while_it_is_written_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.simion.log"
+    with trainlog.create(path, variables=COLUMNS) as log:
+        log.write_all([start(), step(1, 0.5), end()])
+        os.truncate(tmp_path / "a.simion.log.bin", 0)
+        log.write_all([start(), step(1, 1.5), end()])
+        with pytest.warns(LogWriteWarning, match="was cut while it was written"):
+            log.close()
+    assert trainlog.open(path).table("creature")["state/x"].tolist() == [1.5]
 
 
 def test_the_repaired_log_of_a_killed_run_is_whole(tmp_path: Path) -> None:

@@ -111,18 +111,16 @@ class SimionWriter(Writer):
     def _begin(self, names: tuple[Path, Path, Path], header: Header) -> None:
         path, data, learned = names
         text = self._origin.descriptor_for(header, *names)
-        self._data = AppendFile(data)
+        version, episodes = self._origin.version, self._origin.episodes
+        first = b"" if version is None else EXPERIMENT.pack(Magic.EXPERIMENT, version, episodes or 0)
+        self._data = AppendFile(data, first)
         self.lock = self._data.lock
         self._files = [self._data]
         try:
-            if self._origin.version is not None:
-                self._data.append(EXPERIMENT.pack(Magic.EXPERIMENT, self._origin.version, self._origin.episodes or 0))
             if self._origin.functions is not None:
-                self._functions = AppendFile(learned)
+                self._functions = AppendFile(learned, self._origin.functions.pack())
                 self._files.append(self._functions)
-                self._functions.append(self._origin.functions.pack())
-            self._files.append(AppendFile(path))
-            self._files[-1].append(text)
+            self._files.append(AppendFile(path, text))
         except BaseException:
             for file in self._files:
                 file.close()
