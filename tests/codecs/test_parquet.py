@@ -427,6 +427,15 @@ def test_exports_without_their_library(monkeypatch: pytest.MonkeyPatch, method: 
         getattr(table(), method)()
 
 
+def test_every_column_is_exported_under_a_name_of_its_own() -> None:
+    values = {"pos": [1.0, 2.0], "pos/0": 3, "time": 4, "time#2": 5, "\udcff": 6, "\\udcff": 7}
+    one = table_of(Kind.STATS, [(0.5, values)])
+    names = ["time", "pos", "pos/0", "time#3", "time#2", "\\udcff#2", "\\udcff"]
+    assert one.to_arrow().to_pydict() == dict(zip(names, ([0.5], [[1, 2]], [3], [4], [5], [6], [7]), strict=True))
+    names[1:2] = ["pos/0#2", "pos/1"]
+    assert dict(one.to_pandas().iloc[0]) == dict(zip(names, (0.5, 1, 2, 3, 4, 5, 6, 7), strict=True))
+
+
 def test_killed_run_leaves_its_frames(tmp_path: Path) -> None:
     """What was written is in a FLOG file beside the target, which a killed process leaves there."""
     writer = trainlog.create(tmp_path / "run.parquet", {"creature": "ant"})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from trainlog import registry
 from trainlog.catalog.digest import Digest
-from trainlog.catalog.run_table import column_name, utf8
+from trainlog.catalog.run_table import utf8
 from trainlog.errors import (
     CodecError,
     CorruptLog,
@@ -31,7 +31,7 @@ from trainlog.table.arrow import as_lists, extra, lists
 from trainlog.table.builder import is_sparse
 from trainlog.table.column import Column
 from trainlog.table.table import Table
-from trainlog.table.values import unknown_key
+from trainlog.table.values import column_name, unknown_key
 
 if TYPE_CHECKING:
     import pyarrow

@@ -16,11 +16,11 @@ from trainlog.catalog.filter import FACTS, PREFIXES
 from trainlog.catalog.fragments import Member
 from trainlog.catalog.index import Catalog
 from trainlog.catalog.notes import PREFIX
-from trainlog.catalog.run_table import column_name
 from trainlog.catalog.store import Entry
 from trainlog.codec import Reader
 from trainlog.conventions import Conventions, seed_of
 from trainlog.model import Kind
+from trainlog.table.values import column_name
 
 __all__ = ["KnownRun", "RunInfo", "of_metric", "row_of"]
 

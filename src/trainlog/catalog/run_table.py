@@ -14,6 +14,7 @@ from trainlog.table.builder import ColumnBuilder, TableBuilder, batched
 from trainlog.table.column import Column, SparseColumn, have_same_columns
 from trainlog.table.html import rows_html
 from trainlog.table.table import Table
+from trainlog.table.values import column_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["Labels", "RunTable", "column_name", "utf8"]
+__all__ = ["Labels", "RunTable", "utf8"]
 
 Array = npt.NDArray[Any]
 
@@ -199,12 +200,3 @@ class RunTable(Mapping[str, Array]):
 def utf8(text: str) -> str:
     """*text*, with characters that UTF-8 cannot encode written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def column_name(key: str, taken: Mapping[str, Any]) -> str:
-    """The column name for *key*; numbered (``time#2``) if the name is taken."""
-    number, name = 1, key
-    while name in taken:
-        number += 1
-        name = f"{key}#{number}"
-    return name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from trainlog.errors import MissingExtra
 from trainlog.strictjson import lenient_json
 from trainlog.table.column import VALUE, Column
+from trainlog.table.values import column_name
 
 if TYPE_CHECKING:
     import pandas
@@ -42,9 +42,11 @@ def with_time(time: Array, columns: Mapping[str, Column]) -> dict[str, Column]:
 
     Names become valid UTF-8, as other libraries require it.
     """
-    names = (f"time#{n}" for n in itertools.count(2) if f"time#{n}" not in columns)
-    renamed = {next(names) if name == "time" else _utf8(name): column for name, column in columns.items()}
-    return {"time": Column(time), **renamed}
+    renamed = {"time": Column(time)}
+    for name, column in columns.items():
+        text = _utf8(name)
+        renamed[name if name == text != "time" else column_name(text, renamed, columns)] = column
+    return renamed
 
 
 def _utf8(name: str) -> str:
@@ -133,7 +135,7 @@ def polars_frame(columns: Mapping[str, Column]) -> polars.DataFrame:
 
 
 def pandas_frame(columns: Mapping[str, Column]) -> pandas.DataFrame:
-    """*columns* as a pandas frame; arrays of more dimensions become one column per element."""
+    """*columns* as a pandas frame; arrays of more dimensions become one column per element, with a name of its own."""
     pd = extra("pandas", "pandas")
     masked = {"f": pd.arrays.FloatingArray, "i": pd.arrays.IntegerArray, "u": pd.arrays.IntegerArray}
     masked["b"] = pd.arrays.BooleanArray
@@ -145,7 +147,7 @@ def pandas_frame(columns: Mapping[str, Column]) -> pandas.DataFrame:
                 array = masked[array.dtype.kind](array, state != VALUE)
             elif state is not None:
                 array = np.where(state == VALUE, array, np.array(None, object))
-            flat["/".join([name, *map(str, place)])] = array
+            flat[column_name("/".join([name, *map(str, place)]), flat, columns) if place else name] = array
     try:
         return pd.DataFrame(flat, copy=False)
     except UnicodeEncodeError:  # pandas cannot hold text that is not UTF-8 in a string column

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from zlib import crc32
@@ -21,6 +21,7 @@ __all__ = [
     "Range",
     "blocks_of",
     "check_range",
+    "column_name",
     "flatten",
     "in_range",
     "is_word",
@@ -79,6 +80,15 @@ def prefix_of(name: str) -> str:
     if len(name) <= LONGEST_PREFIX:
         return f"{name}/"
     return f"{name[:LONGEST_PREFIX]}…{crc32(name.encode('utf-8', 'surrogatepass')):08x}/"
+
+
+def column_name(key: str, *taken: Container[str]) -> str:
+    """The column name for *key*; numbered (``time#2``) if the name is taken."""
+    number, name = 1, key
+    while any(name in names for names in taken):
+        number += 1
+        name = f"{key}#{number}"
+    return name
 
 
 def number(value: Any) -> float:
