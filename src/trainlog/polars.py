@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["scan_runs"]
 
 _RANGES: Final = ("time", "step")
+_EXACT: Final = 1 << 53  # floats hold all ints up to this one
 
 
 def scan_runs(
@@ -136,7 +137,9 @@ def _ranges(parts: Iterable[polars.Expr], types: Mapping[str, frozenset[str]]) -
                 left, operator, right = right, _MIRRORED[operator], left
             name, limit = left["Column"], _number(right["Literal"])
             if name in _RANGES and operator in ("Lt", "LtEq", "Eq"):
-                high[name] = min(high[name], limit if operator == "Lt" else math.nextafter(limit, math.inf))
+                # As floats, a large step and a limit above it can be equal.
+                is_open = operator == "Lt" and abs(limit) < _EXACT
+                high[name] = min(high[name], limit if is_open else math.nextafter(limit, math.inf))
             if name in _RANGES and operator in ("Gt", "GtEq", "Eq"):
                 low[name] = max(low[name], limit)
         except (KeyError, TypeError):

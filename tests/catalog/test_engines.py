@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 import shutil
 import subprocess
@@ -218,6 +219,17 @@ def test_numbers_that_differ_in_type_between_runs(tmp_path: Path, one: Any, two:
     assert trainlog.polars.scan_runs(tmp_path / "runs").collect()["x"].to_list() == read
     trainlog.runs(tmp_path / "runs").to_parquet(tmp_path / "all")
     assert pl.read_parquet(tmp_path / "all" / "stats" / "*.parquet").sort("run")["x"].to_list() == read
+
+
+def test_a_limit_of_steps_that_no_float_holds(tmp_path: Path) -> None:
+    import trainlog.polars
+
+    make_run(tmp_path / "a.flog", {}, [{"step": 2**53 + n} for n in range(5)])
+    lazy, rows = trainlog.polars.scan_runs(tmp_path), range(2**53, 2**53 + 5)
+    for limit in rows:
+        for compare in (operator.lt, operator.le, operator.eq, operator.ge, operator.gt):
+            found = lazy.filter(compare(pl.col("step"), limit)).collect()["step"].to_list()
+            assert found == [step for step in rows if compare(step, limit)], (compare, limit)
 
 
 def test_ints_that_no_type_of_64_bits_holds_are_text(tmp_path: Path) -> None:
