@@ -151,10 +151,32 @@ def test_a_log_that_is_emptied_while_it_is_written_can_be_read(tmp_path: Path) -
     with trainlog.create(path, variables=COLUMNS) as log:
         log.write_all([start(), step(1, 0.5), end()])
         os.truncate(tmp_path / "a.simion.log.bin", 0)
-        log.write_all([start(), step(1, 1.5), end()])
         with pytest.warns(LogWriteWarning, match="was cut while it was written"):
-            log.close()
+            log.write_all([start(), step(1, 1.5), end()])
     assert trainlog.open(path).table("creature")["state/x"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+def test_a_log_that_is_gone_while_it_is_written_is_written_again(tmp_path: Path, how: str) -> None:
+    path, other = tmp_path / "a.simion.log.bin", b"of another program" * 9
+    log = trainlog.create(tmp_path / "a.simion.log", variables=COLUMNS)
+    log.write_all([start(), step(1, 0.5), end()])
+    whole = path.read_bytes()
+    path.rename(tmp_path / "moved")
+    if how == "deleted":
+        (tmp_path / "moved").unlink()
+    if how == "replaced":
+        path.write_bytes(other)
+    with pytest.warns(LogWriteWarning, match="was deleted|was moved or replaced"):
+        log.write_all([start(), step(1, 1.5), end()])
+    log.close()
+    if how == "replaced":
+        assert path.read_bytes() == other
+        path = tmp_path / "a.simion.log.1.bin"
+    raw = path.read_bytes()
+    assert struct.unpack_from("<q", raw, 16) == (2,)
+    assert raw[24 : len(whole)] == whole[24:]
+    assert len(raw) == 2 * len(whole) - 128
 
 
 def test_the_repaired_log_of_a_killed_run_is_whole(tmp_path: Path) -> None:

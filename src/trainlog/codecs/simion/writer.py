@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -250,9 +249,7 @@ class SimionWriter(Writer):
         self._open = None
         self._ended += 1
         if not self._origin.is_simion and self._ended > (self._origin.episodes or 0):
-            # With a separate handle: a file that is open for appending writes only at its end.
-            with self._data.path.open("r+b", buffering=0) as file:
-                os.pwrite(file.fileno(), struct.pack("<q", self._ended), EPISODES_AT)
+            self._data.overwrite(EPISODES_AT, struct.pack("<q", self._ended))
 
     def _write_sample(self, frame: Frame) -> None:
         data = frame.data
