@@ -24,6 +24,7 @@ import trainlog
 from trainlog import Frame, Header, Kind, Variable
 from trainlog.codecs.simion import SimionCodec, SimionReader
 from trainlog.errors import CodecError, LogExists, LogWriteError, LogWriteWarning, UnsupportedFrame
+from trainlog.table.column import ABSENT, VALUE, Column
 from trainlog.table.table import Table
 from trainlog.testing import CodecContract
 
@@ -347,8 +348,10 @@ def test_no_file_of_a_log_is_overwritten(tmp_path: Path) -> None:
 def test_a_table_is_written_as_its_frames_are(tmp_path: Path) -> None:
     frames = [step(i, i * 0.5, -i) for i in range(1, 100)]
     columns = {key: np.array([frame.data[key] for frame in frames]) for key in frames[0].data}
-    tables = {
+    gaps = np.where(np.arange(99) % 9, VALUE, ABSENT).astype(np.uint8)
+    tables: dict[str, dict[str, Any]] = {
         "plain": columns,
+        "gaps": {**columns, "reward/r": Column(columns["reward/r"], gaps)},
         "shuffled": dict(reversed(columns.items())),
         "ints": {**columns, "state/x": np.arange(99)},
         "bools": {**columns, "state/x": np.arange(99) % 2 == 0},
@@ -359,6 +362,7 @@ def test_a_table_is_written_as_its_frames_are(tmp_path: Path) -> None:
         table = Table(Kind.CREATURE, columns["experiment_real_time"], wanted)
         for episode in (True, False):
             paths = [tmp_path / f"{name}-{episode}-{i}.simion.log" for i in range(2)]
+            losses = []
             for path, method in zip(paths, ("write_table", "write_all"), strict=True):
                 with trainlog.create(path, variables=COLUMNS) as log:
                     if episode:
@@ -366,7 +370,9 @@ def test_a_table_is_written_as_its_frames_are(tmp_path: Path) -> None:
                     getattr(log, method)(table if method == "write_table" else table.frames())
                     if episode:
                         log.write(end())
+                losses.append(log.losses)
             assert bytes_of(paths[0]) == bytes_of(paths[1])
+            assert losses[0] == losses[1]
 
 
 def test_a_log_that_never_was_simion(tmp_path: Path) -> None:

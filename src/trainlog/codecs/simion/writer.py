@@ -138,7 +138,8 @@ class SimionWriter(Writer):
     def write_table(self, table: Table) -> None:
         """Write the rows of *table*; steps with exactly the declared variables are written all at once."""
         keys = self._open.keys if self._open else ()
-        is_plain = all(column.ndim == 1 and (name == "step" or _fits(column)) for name, column in table.items())
+        is_plain = all(table.column(name).state is None for name in table)
+        is_plain = is_plain and all(one.ndim == 1 and (name == "step" or _fits(one)) for name, one in table.items())
         if self._open is None or not is_plain or [*table] != [*STEP_KEYS, *keys] or table["step"].dtype.kind != "i":
             super().write_table(table)
             return
