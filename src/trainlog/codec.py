@@ -421,6 +421,7 @@ class Codec(ABC):
         embeds_images: whether an event frame with ``image``, the bytes of a PNG, is kept as an image; if so, a
             conversion puts the image files next to the log into the frames.
         archive_suffix: the suffix of the compressed logs that ``compact`` makes; empty where it makes none.
+        reads_folders: whether a folder of its files is read as one log, such as that of several processes.
 
     """
 
@@ -429,6 +430,7 @@ class Codec(ABC):
     description: ClassVar[str] = ""
     embeds_images: ClassVar[bool] = False
     archive_suffix: ClassVar[str] = ""
+    reads_folders: ClassVar[bool] = False
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether *path*, which begins with the bytes *head* (at most 4096), is a log of this format."""

@@ -84,7 +84,8 @@ def recording_place(
     Raises:
         CodecError: when *path* is a URL that was turned into a `Path`.
         ValueError, TypeError: when *local* is given and *path* is not a URL, and for a *shard* that is not a rank.
-        UnknownFormat: when *path* is a URL that cannot be written to.
+        UnknownFormat: when *path* is a URL that cannot be written to, or the log of several processes cannot have this
+            format.
 
     """
     url = str(path) if is_url(path) else None
@@ -95,6 +96,10 @@ def recording_place(
     else:
         place = None if local is None else written_path(local)
     if shard is not None:
+        codec = registry.codec_for_writing(Path(path), None)
+        if not codec.reads_folders:
+            text = f"several processes cannot record one {codec.name} log; record run.flog, and convert it"
+            raise UnknownFormat(text, path=path)
         name = f"{rank_of(shard)}{Path(path).suffix}"
         url, place = url and f"{url}/{name}", place and place / name
     if place is None:

@@ -313,6 +313,13 @@ def test_several_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert log.now() > 0
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".flog.zst", ".simion.log", ".svg"])
+def test_a_format_whose_folders_are_no_log_is_refused(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(UnknownFormat, match=r"several processes cannot record one \w+ log; record run\.flog"):
+        TrainingRecorder(tmp_path / f"run{suffix}", shard=0)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("last", [None, 3])
 def test_files_that_grow_while_they_are_scanned(run: Path, last: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     log = trainlog.open(run)

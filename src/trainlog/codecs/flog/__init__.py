@@ -24,6 +24,7 @@ class FlogCodec(Codec):
     suffixes = (".flog", ".bin")
     description = "binary file of msgpack frames: evolution, stats, event, creature"
     archive_suffix = ".flog.zst"
+    reads_folders = True
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether the file begins with the magic, or with a header that may be damaged.

@@ -17,6 +17,7 @@ class TensorBoardCodec(Codec):
     suffixes = (".tfevents",)
     description = "TensorBoard's event files, one or a folder of them"
     embeds_images = True
+    reads_folders = True
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether *path* is an event file, or a folder with event files."""
