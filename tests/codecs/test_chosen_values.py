@@ -100,6 +100,26 @@ def test_other_payloads_need_a_full_look(payload: bytes) -> None:
     assert choose(payload) is None
 
 
+def test_errors_of_an_older_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below 0.21, they are no ValueErrors."""
+
+    class OlderError(Exception):
+        pass
+
+    class Decoder:
+        def __init__(self, _: type) -> None: ...
+
+        def decode(self, _: bytes) -> None:
+            raise OlderError
+
+    monkeypatch.setattr("msgspec.MsgspecError", OlderError)
+    monkeypatch.setattr("msgspec.msgpack.Decoder", Decoder)
+    choose = chooser.__wrapped__(WANTED)
+    assert choose is not None
+    assert choose.values(b'{"step": 1}') is None
+    assert choose.columns([b'{"step": 1}']) == ([], {})
+
+
 def test_what_is_not_wanted_is_only_passed() -> None:
     payload = b"\x82\xa1x\x01\xa1y\xd4\xff\x00"  # a timestamp of one byte, which there is not
     assert decode_flat(payload, WANTED) == {"x": 1}

@@ -15,6 +15,7 @@ from trainlog.table.values import LONGEST_PREFIX, flatten
 __all__ = ["ChosenColumns", "Chooser", "chooser"]
 
 Payload = bytes | memoryview
+_Decode = Callable[[Payload], tuple[Any, ...] | None]
 
 _MOST: Final = 24  # keys: msgspec compares each key of a frame with them, one by one
 _PLAIN: Final = frozenset([float, int, bool, str, type(None)])
@@ -40,10 +41,11 @@ class Chooser:
     that is not a number, text, bool or null, and those with two values that may have the name of one column.
     """
 
-    def __init__(self, names: Sequence[str], maps: Sequence[str], decode: Callable[[Payload], Any], unset: Any) -> None:
+    def __init__(self, names: Sequence[str], maps: Sequence[str], decode: _Decode, unset: Any) -> None:
         """Prepare for the columns *names*, which may be values of the *maps*.
 
-        *decode* returns the values of all these keys in this order, with *unset* for those that a payload lacks.
+        *decode* returns the values of all these keys in this order, with *unset* for those that a payload lacks, or
+        None if the payload needs full decoding.
         """
         self._names = names
         self._maps = maps
@@ -53,7 +55,7 @@ class Chooser:
 
     def values(self, payload: Payload) -> dict[str, Any] | None:
         """The values that *payload* has, by their columns; None if it needs full decoding."""
-        found = self._decoded(payload)
+        found = self._decode(payload)
         if found is None:
             return None
         chosen = {name: value for name, value in zip(self._names, found, strict=False) if value is not self._unset}
@@ -70,10 +72,10 @@ class Chooser:
 
         If the first one does, none are taken: the others are usually like it.
         """
-        rows = [self._decoded(payload) for payload in payloads[:1]]
+        rows = [self._decode(payload) for payload in payloads[:1]]
         if not all(map(self._is_plain, rows)):
             return ChosenColumns([], {})
-        rows += map(self._decoded, payloads[1:])
+        rows += map(self._decode, payloads[1:])
         taken = list(range(len(rows)))
         if None in rows or not all(map(self._is_plain, zip(*rows, strict=True))):
             taken = [number for number, row in enumerate(rows) if self._is_plain(row)]
@@ -81,14 +83,6 @@ class Chooser:
         columns = zip(self._names, zip(*rows, strict=True), strict=False)
         present = {name: self._present(values) for name, values in columns}
         return ChosenColumns(taken, {name: found for name, found in present.items() if found[1]})
-
-    def _decoded(self, payload: Payload) -> tuple[Any, ...] | None:
-        """The values of all names and maps."""
-        try:
-            found: tuple[Any, ...] = self._decode(payload)
-        except (ValueError, RecursionError):
-            return None
-        return found
 
     def _is_plain(self, values: tuple[Any, ...] | None) -> bool:
         return values is not None and self._types.issuperset(map(type, values))
@@ -122,4 +116,11 @@ def chooser(names: frozenset[str]) -> Chooser | None:
     except ValueError:  # a name that is not UTF-8
         return None
     values_of = msgspec.structs.astuple
-    return Chooser(ordered[: len(names)], ordered[len(names) :], lambda payload: values_of(decode(payload)), unset)
+
+    def values(payload: Payload) -> tuple[Any, ...] | None:
+        try:
+            return values_of(decode(payload))
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # the first is a ValueError in newer versions only
+            return None
+
+    return Chooser(ordered[: len(names)], ordered[len(names) :], values, unset)
