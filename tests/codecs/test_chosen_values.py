@@ -90,7 +90,7 @@ def test_columns_that_cannot_be_chosen(names: list[str]) -> None:
         b"\x82\xa1x\x01\x05\x02",  # a key that is no text
         b"\x82\xa1x\x01",  # cut
         b"\x81\xa1x\x01\x00",  # followed by a byte too many
-        b"\x81\xa1y" + 2000 * b"\x91" + b"\x90",
+        b"\x81\xa1y" + 10**6 * b"\x91" + b"\x90",  # Python 3.12 and later skip some thousand lists
         b"\xdf\xff\xff\xff\xff\xa1x\x01",
         b"\x01",
         b"",
