@@ -144,11 +144,28 @@ def _telling_first(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _at_the_end_of_a_child() -> None:
-    """Close the logs of a `multiprocessing` child, which skips `atexit` and ends while its exception propagates."""
+    """Close the logs of a `multiprocessing` child, which skips `atexit` and ends while its exception propagates.
+
+    From Python 3.13 on, its exception is gone when it ends: the logs are closed when the child prints it.
+    """
+    import traceback
     from multiprocessing import process, util
 
     if process.parent_process() is not None:
         util.Finalize(None, _close_all, exitpriority=100)
+        traceback.print_exc = _closing_first(traceback.print_exc, vars(process))
+
+
+def _closing_first(print_exc: Callable[..., None], module: dict[str, Any]) -> Callable[..., None]:
+    @functools.wraps(print_exc)
+    def closing_first(*args: Any, **options: Any) -> None:
+        try:
+            if sys._getframe(1).f_globals is module:
+                _close_all()
+        finally:
+            print_exc(*args, **options)
+
+    return closing_first
 
 
 def close_first() -> None:
