@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +48,13 @@ def converting(*arguments: object) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def workers(out: Path) -> list[int]:
+    """The two processes of a conversion into the folder *out*, once both have begun to write."""
+    while len(begun := [one.name for one in out.iterdir()]) < 2:
+        time.sleep(0.02)
+    return [int(name.split("-")[-2]) for name in begun]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("several", [False, True])
 def test_a_signal_ends_a_conversion_without_a_trace(
@@ -81,20 +88,34 @@ def test_ctrl_c_reaches_the_processes_of_a_conversion_as_well(long_log: Path, tm
     assert list(out.iterdir()) == []
 
 
-def test_a_process_of_a_conversion_that_is_killed_ends_all_of_it(long_log: Path, tmp_path: Path) -> None:
-    """As the kernel does when memory runs out."""
+@pytest.mark.parametrize("which", [min, max])
+def test_a_process_of_a_conversion_that_is_killed_ends_all_of_it(
+    long_log: Path, tmp_path: Path, which: Callable[[list[int]], int]
+) -> None:
+    """As the kernel does when memory runs out; whether it is the first process or the last one."""
     out = tmp_path / "out"
     out.mkdir()
     other = tmp_path / "other.flog"
     os.link(long_log, other)
     with converting("--jobs", 2, "--to", "tensorboard", long_log, other, out) as process:
-        first = min(one.name for one in out.iterdir())
-        os.kill(int(first.split("-")[-2]), signal.SIGKILL)
+        os.kill(which(workers(out)), signal.SIGKILL)
         printed, error = process.communicate(timeout=60)
     assert (process.returncode, printed) == (2, "")
     assert error.strip().startswith("trainlog: a process of the conversion was killed")
     assert error.strip().count("\n") == 0
     assert list(out.iterdir()) == []
+
+
+def test_the_processes_of_a_killed_conversion_end(long_log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    other = tmp_path / "other.flog"
+    os.link(long_log, other)
+    with converting("--jobs", 2, "--to", "tensorboard", long_log, other, out) as process:
+        workers(out)
+        process.kill()
+        process.communicate(timeout=10)  # it returns when none of them can print any more
+    assert not list(out.glob("*.tfevents"))
 
 
 def test_what_sigkill_leaves_goes_with_the_next_conversion(long_log: Path, tmp_path: Path) -> None:

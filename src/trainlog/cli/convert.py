@@ -177,9 +177,13 @@ def _map(
 
     others = multiprocessing.active_children()
     # Spawned, not forked: the fork of a process with threads, such as that of the progress bar, can hang.
-    with ProcessPoolExecutor(min(jobs, len(plan)), multiprocessing.get_context("spawn"), _ignore_ctrl_c) as pool:
+    with ProcessPoolExecutor(min(jobs, len(plan)), multiprocessing.get_context("spawn"), _follow_parent) as pool:
         try:
-            yield from pool.map(convert, plan)
+            results = pool.map(convert, plan)
+            # The pool's thread lists the processes that it watches before a new one is started, so it does not know the
+            # last one. This makes it list them again.
+            pool.submit(int)
+            yield from results
         except BaseException as error:
             for process in multiprocessing.active_children():
                 if process not in others:
@@ -193,9 +197,20 @@ def _map(
             raise
 
 
-def _ignore_ctrl_c() -> None:
-    """Leave Ctrl-C to the parent process, which ends this one."""
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent process, which ends this one; and end with a parent that is killed."""
+    import multiprocessing
+    import threading
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _print(result: _Result, *, single: bool) -> None:
