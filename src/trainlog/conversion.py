@@ -18,12 +18,18 @@ from trainlog.storage.append import keep_owner
 from trainlog.storage.location import is_folder, local_path, location
 from trainlog.storage.locks import lock_owner
 from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.replace import check_replaceable, errors_name, put_new, sync_folder, temporary_beside
+from trainlog.storage.replace import (
+    NEVER_OVERWRITTEN,
+    check_replaceable,
+    errors_name,
+    put_new,
+    sync_folder,
+    temporary_beside,
+)
 from trainlog.table.table import Table
 
 __all__ = ["Conversion", "compact", "convert"]
 
-_NEVER_OVERWRITTEN: Final = "there is a file already, and a log is never overwritten by default"
 _PROGRESS_FRAMES: Final = 1024  # frames between two calls to `progress`
 
 
@@ -82,7 +88,7 @@ def convert(
             raise LogExists("there is a folder of that name, and a log never replaces a folder", path=file)
     for file in files:
         if not overwrite and os.path.lexists(file):
-            raise LogExists(_NEVER_OVERWRITTEN, path=file)
+            raise LogExists(NEVER_OVERWRITTEN, path=file)
         check_replaceable(file)
     _check_unused(files)
     header = reader.header

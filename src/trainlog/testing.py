@@ -34,27 +34,14 @@ from trainlog.errors import (
     TrainlogError,
     UnsupportedFrame,
 )
-from trainlog.model import End, Frame, Header, Kind, KindLike, Variable
-from trainlog.scan import OnDamage, Position, Scan
-from trainlog.storage.source import Wait, follow, never
+from trainlog.model import End, Frame, Header, Kind, Variable
+from trainlog.scan import Position, Scan
+from trainlog.storage.source import follow
 from trainlog.table.builder import table_of
 from trainlog.table.table import Table
+from trainlog.verification import FramesOnly
 
 __all__ = ["CodecContract", "FramesOnly", "assert_same_table", "same"]
-
-
-class FramesOnly(Reader):
-    """The log of another reader, read only by its ``frames``: the reference for every faster way to read."""
-
-    def __init__(self, reader: Reader) -> None:
-        super().__init__(reader.path, reader.header)
-        self._reader = reader
-
-    def frames(
-        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
-    ) -> Iterator[Frame]:
-        """The frames of the reader."""
-        return self._reader.frames(kind, wait=wait, on_damage=on_damage)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -25,11 +25,11 @@ from trainlog.scan import OnDamage
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.compressed import MAGIC
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
-from trainlog.storage.replace import errors_name, put_new, sync_folder, temporary_beside
+from trainlog.storage.replace import NEVER_OVERWRITTEN, errors_name, put_new, sync_folder, temporary_beside
 from trainlog.storage.source import Source, Wait, never
 from trainlog.verify_report import Problem, Repair, Verdict
 
-__all__ = ["repair", "repair_in_place", "verify"]
+__all__ = ["FramesOnly", "repair", "repair_in_place", "verify"]
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Verdict:
@@ -75,7 +75,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
     reader = source if isinstance(source, Reader) else registry.open(source)
     target = local_path(target)
     if os.path.lexists(target):
-        raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
+        raise LogExists(NEVER_OVERWRITTEN, path=target)
     temporary = temporary_beside(target)
     try:
         with errors_name(target, temporary):
@@ -113,12 +113,16 @@ def _repair_by_conversion(reader: Reader, target: Path) -> Repair:
     if name is not None:
         _check_suffix(registry.find_codec(name), target)
     verdict = reader.verify()
-    conversion.convert(_WholeFrames(reader), target, codec=name)
+    conversion.convert(FramesOnly(reader), target, codec=name)
     return _repair_of(verdict, target)
 
 
-class _WholeFrames(Reader):
-    """A log without what its `Reader.contents` has beyond the frames, such as the bytes of an unfinished record."""
+class FramesOnly(Reader):
+    """The log of another reader, read only by its ``frames``.
+
+    It is the reference for every faster way to read. A copy of it lacks what `Reader.contents` has beyond the frames,
+    such as the bytes of an unfinished record.
+    """
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader.path, reader.header)
@@ -127,6 +131,7 @@ class _WholeFrames(Reader):
     def frames(
         self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
     ) -> Iterator[Frame]:
+        """The frames of the reader."""
         return self._reader.frames(kind, wait=wait, on_damage=on_damage)
 
 

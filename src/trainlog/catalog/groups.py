@@ -1,16 +1,19 @@
-"""Groups of runs: runs that share the values of some keys, or that differ in nothing but the seed."""
+"""Groups of runs, which share the values of some keys or differ in nothing but the seed; and the order of runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from trainlog.catalog.filter import FACTS, PREFIXES
 from trainlog.catalog.notes import PREFIX
 from trainlog.conventions import SEED_KEYS, WALL
 from trainlog.strictjson import lenient_json, strict_json
+from trainlog.table.values import number
 
-__all__ = ["all_but_seed", "grouped", "label_of", "varying"]
+__all__ = ["all_but_seed", "grouped", "label_of", "sorted_by", "varying"]
+
+T = TypeVar("T")
 
 _NO_METADATA: Final = frozenset(["run", "state", "reason", "error", *FACTS])
 _OF_ONE_RUN: Final = frozenset([*SEED_KEYS, WALL])
@@ -39,9 +42,23 @@ def all_but_seed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def grouped(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[list[int]]:
     """The row numbers of each group, in order of first appearance; a missing key counts as a value of its own."""
     members: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        members.setdefault(lenient_json([row.get(key) for key in keys]), []).append(number)
+    for n, row in enumerate(rows):
+        members.setdefault(lenient_json([row.get(key) for key in keys]), []).append(n)
     return list(members.values())
+
+
+def sorted_by(values: Iterable[Any], runs: Iterable[T], *, backwards: bool) -> list[T]:
+    """*runs* by their *values*: numbers come before text; those without a value come last, in either direction."""
+    pairs = list(zip(values, runs, strict=True))
+    having = [pair for pair in pairs if pair[0] is not None and pair[0] == pair[0]]
+    lacking = [run for value, run in pairs if value is None or value != value]
+
+    def order(pair: tuple[Any, T]) -> tuple[bool, float, str]:
+        is_number = isinstance(pair[0], int | float)
+        return not is_number, number(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
+
+    having.sort(key=order, reverse=backwards)
+    return [run for _, run in having] + lacking
 
 
 def label_of(row: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from trainlog.catalog.filter import FACTS, PREFIXES, SEARCHED, Filter, check_keys, resolve
 from trainlog.catalog.filter import matching as matching_rows
+from trainlog.catalog.groups import sorted_by
 from trainlog.catalog.live import LiveCatalog, LiveRun
 from trainlog.catalog.notes import PREFIX
 from trainlog.catalog.run_info import of_metric
 from trainlog.catalog.workers import run_bounded
 from trainlog.errors import ExpressionError
-from trainlog.table.values import number
 
 __all__ = ["LiveTable", "is_metric"]
 
@@ -107,17 +107,8 @@ class LiveTable:
         return [known.entries[n] for n in fit]
 
     def _sorted(self, known: _Known, entries: list[LiveRun], sort: str) -> list[LiveRun]:
-        """Numbers come before text; runs without a value come last, in either direction."""
-        pairs = list(zip(self._values(known, entries, sort.removeprefix("-")), entries, strict=True))
-        having = [pair for pair in pairs if pair[0] is not None and pair[0] == pair[0]]
-        lacking = [entry for value, entry in pairs if value is None or value != value]
-
-        def order(pair: tuple[Any, LiveRun]) -> tuple[bool, float, str]:
-            is_number = isinstance(pair[0], int | float)
-            return not is_number, number(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
-
-        having.sort(key=order, reverse=sort.startswith("-"))
-        return [entry for _, entry in having] + lacking
+        values = self._values(known, entries, sort.removeprefix("-"))
+        return sorted_by(values, entries, backwards=sort.startswith("-"))
 
     def values(self, entries: Sequence[LiveRun], column: str) -> list[Any]:
         """The values of runs in a column; None for a run without one."""

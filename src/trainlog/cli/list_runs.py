@@ -9,13 +9,12 @@ from typing import Any, Final
 import click
 
 from trainlog.catalog.filter import resolve
-from trainlog.catalog.groups import varying
+from trainlog.catalog.groups import sorted_by, varying
 from trainlog.catalog.runs import Runs, runs
 from trainlog.cli.output import LogPath, echo, human_size, human_time, strict_json
 from trainlog.name_list import parse_names
 from trainlog.printable import printable
 from trainlog.report.facts import human
-from trainlog.table.values import number
 
 __all__ = ["command", "print_table", "short_text", "where_arguments"]
 
@@ -86,18 +85,8 @@ def _value(row: Mapping[str, Any], known: Mapping[str, Any], key: str) -> Any:
 
 
 def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> list[dict[str, Any]]:
-    """Numbers come before text; runs without a value come last, in either direction."""
-    key, backwards = sort.removeprefix("-"), sort.startswith("-")
-    pairs = [(_value(row, known, key), row) for row in rows]
-    having = [pair for pair in pairs if pair[0] is not None and pair[0] == pair[0]]
-    lacking = [row for value, row in pairs if value is None or value != value]
-
-    def order(pair: tuple[Any, Any]) -> tuple[bool, float, str]:
-        is_number = isinstance(pair[0], int | float)
-        return not is_number, number(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
-
-    having.sort(key=order, reverse=backwards)
-    return [row for _, row in having] + lacking
+    values = [_value(row, known, sort.removeprefix("-")) for row in rows]
+    return sorted_by(values, rows, backwards=sort.startswith("-"))
 
 
 def _default_columns(rows: Sequence[Mapping[str, Any]], measures: Iterable[tuple[str, str]]) -> list[str]:

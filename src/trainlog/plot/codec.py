@@ -18,7 +18,7 @@ import numpy as np
 from trainlog.codec import Codec, OnDamage, Reader, Writer
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.storage.replace import atomic_write
+from trainlog.storage.replace import NEVER_OVERWRITTEN, atomic_write
 from trainlog.storage.source import Wait, never
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
@@ -61,7 +61,7 @@ class PictureCodec(Codec):
 
         """
         if path.exists():
-            raise LogExists("there is a file already, and a log is never overwritten by default", path=path)
+            raise LogExists(NEVER_OVERWRITTEN, path=path)
         return _PictureWriter(self, path, header)
 
 

@@ -17,6 +17,7 @@ from trainlog.errors import LogExists, LogWriteError, TrainlogError
 from trainlog.storage.location import local_path
 
 __all__ = [
+    "NEVER_OVERWRITTEN",
     "atomic_write",
     "check_replaceable",
     "delete_leftovers",
@@ -26,6 +27,8 @@ __all__ = [
     "temporary_beside",
     "temporary_name",
 ]
+
+NEVER_OVERWRITTEN: Final = "there is a file already, and a log is never overwritten by default"
 
 _numbers: Final = itertools.count()
 _LONGEST_NAME: Final = 200  # bytes; most file systems allow 255
@@ -177,8 +180,7 @@ def put_new(temporary: Path, target: Path) -> None:
         os.link(temporary, target)
     except OSError as error:
         if isinstance(error, FileExistsError) or os.path.lexists(target):
-            message = "there is a file already, and a log is never overwritten by default"
-            raise LogExists(message, path=target) from error
+            raise LogExists(NEVER_OVERWRITTEN, path=target) from error
         temporary.replace(target)  # the file system has no links
 
 

@@ -17,7 +17,7 @@ from trainlog.errors import LogExists, LogInUse, LogWriteError, UnknownFormat
 from trainlog.model import Header
 from trainlog.storage.compressed import LARGEST, MAGIC, CompressedSource, CompressedWriter
 from trainlog.storage.locks import lock_owner
-from trainlog.storage.replace import atomic_write
+from trainlog.storage.replace import NEVER_OVERWRITTEN, atomic_write
 from trainlog.storage.source import Source
 
 __all__ = ["FlogArchiveCodec", "compact"]
@@ -54,7 +54,7 @@ def compact(
     if owner := lock_owner(log):
         raise LogInUse(f"{owner} is writing this log; compact it when it is finished", path=log)
     if target.exists() and not overwrite:
-        raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
+        raise LogExists(NEVER_OVERWRITTEN, path=target)
     with Source(log) as source, atomic_write(target) as file:
         if source.read(0, len(MAGIC)) == MAGIC:
             raise UnknownFormat("this is already compressed", path=log)
