@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-import uvicorn
 
 from trainlog.server.app import create_app
+from trainlog.server.connections import Server
 
 
 @dataclass
@@ -39,9 +39,7 @@ class Site:
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
-        config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
-        self.server = uvicorn.Server(config)
-        self._stop = app.stop
+        self.server = Server(app, log_level="error")
         self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)
         self._thread.start()
         self.until(lambda: self.server.started)
@@ -90,8 +88,7 @@ class Site:
             time.sleep(0.01)
 
     def close(self) -> None:
-        self._stop()
-        self.server.should_exit = True
+        self.server.stop()
         self._thread.join(15)
 
 

@@ -32,6 +32,7 @@ def test_a_missing_extra_is_one_line_and_exit_code_2(
         log.write(Frame(0.0, Kind.STATS, {"reward": 1.0}))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "trainlog.server.connections", raising=False)  # it imports uvicorn
     with pytest.raises(SystemExit) as raised:
         main(arguments)
     assert raised.value.code == 2

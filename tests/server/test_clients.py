@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.client
 import json
 import logging
@@ -19,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from handmade import Flog
 from trainlog.server.app import create_app
 from trainlog.server.app_state import Limits
-from trainlog.server.connections import limited_protocol
+from trainlog.server.connections import Server
 from trainlog.server.responses import one_line
 
 STATS = 2
@@ -109,16 +109,13 @@ def port(runs: Path) -> Iterator[int]:
     app = create_app([runs], scan_every=0.05)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    protocol = limited_protocol(patience=0.5, stalled=0.5)
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, http=protocol)
-    server = uvicorn.Server(config)
+    server = Server(app, patience=0.5, stalled=0.5, log_level="error")
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     yield listening.getsockname()[1]
-    app.stop()
-    server.should_exit = True
+    server.stop()
     thread.join(15)
 
 
@@ -230,6 +227,31 @@ def test_a_log_that_changes_while_it_is_downloaded_breaks_the_download(runs: Pat
     assert stopped == "trainlog: stopped"
     assert "a download was ended early, as its log changed while it was sent: " in line
     assert "big.flog" in line
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_client_that_connects_while_the_server_stops_is_not_waited_for(
+    runs: Path, caplog: pytest.LogCaptureFixture, turns: int
+) -> None:
+    """Whatever the event loop has done for the connection by then."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = Server(create_app([runs]))
+    clients: list[socket.socket] = []
+
+    async def stop_when_a_client_connects(counter: int) -> bool:
+        clients.append(connect(listening.getsockname()[1]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        server.stop()
+        return True
+
+    server.on_tick = stop_when_a_client_connects  # type: ignore[method-assign]
+    server.run(sockets=[listening])
+    with clients[0]:
+        assert is_closed(clients[0])
+    gc.collect()  # a connection that was left open is a warning here
+    assert not caplog.messages
 
 
 def test_an_answer_that_the_end_of_the_server_cuts_off_is_one_line() -> None:

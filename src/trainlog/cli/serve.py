@@ -8,14 +8,16 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from trainlog.cli.output import LogPath, echo
 from trainlog.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from trainlog.server.connections import Server
 
 PORT = 5050
 _SITE = re.compile(r"'self'|[a-z][a-z+.-]*:(?://[\w.*:\[\]-]+)?", re.ASCII)
@@ -59,10 +61,8 @@ def command(
     Serves all logs of any format in the given folders (by default the current folder).
     """
     try:
-        import uvicorn
-
         from trainlog.server.app import create_app
-        from trainlog.server.connections import limited_protocol
+        from trainlog.server.connections import Server
         from trainlog.server.responses import one_line
         from trainlog.server.security import is_loopback, new_token
     except ImportError as error:
@@ -75,8 +75,8 @@ def command(
     if not is_loopback(host) and token is None:
         token = new_token()
     _allow_many_connections()
-    server = _listen(host, port)
-    address, port = server.getsockname()[:2]
+    listening = _listen(host, port)
+    address, port = listening.getsockname()[:2]
     names = {"127.0.0.1", "localhost", "::1", host, *hostnames}
     if address in ("0.0.0.0", "::"):
         names |= {socket.gethostname(), socket.getfqdn(), *_addresses()}
@@ -86,35 +86,20 @@ def command(
     echo(f"trainlog: {url}", err=True)
     if opening:
         webbrowser.open(url)
-    options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
     try:
-        config = uvicorn.Config(app, server_header=False, http=limited_protocol(), **options)
+        server = Server(app)
         logging.getLogger("uvicorn.error").addFilter(one_line)
-        running = uvicorn.Server(config)
-        _stop_streams_at_exit(running, app.stop)
         if controlled:
-            threading.Thread(target=_wait_for_end, args=(running, app.stop), daemon=True).start()
-        running.run(sockets=[server])
+            threading.Thread(target=_wait_for_end, args=(server,), daemon=True).start()
+        server.run(sockets=[listening])
     except KeyboardInterrupt:
         return  # Ctrl-C ends the server
 
 
-def _stop_streams_at_exit(server: Any, stop: Callable[[], None]) -> None:
-    """Call *stop* at exit, because the server waits for its clients, and those of a live stream never disconnect."""
-    handle_exit = server.handle_exit
-
-    def stop_and_exit(*signal: Any) -> None:
-        stop()
-        handle_exit(*signal)
-
-    server.handle_exit = stop_and_exit
-
-
-def _wait_for_end(server: Any, stop: Callable[[], None]) -> None:
+def _wait_for_end(server: Server) -> None:
     """End the server when the process that started it closes its standard input, or dies."""
     sys.stdin.read()
-    stop()
-    server.should_exit = True
+    server.stop()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@
       cards              the charts that the page shows first, and what it must know about each key
       openapi            the description for programs
     security     access control
-    connections  time limits for clients
+    connections  the server that runs the application, with time limits for its clients
     app_state    what all requests share
     app          the addresses, errors, and the page's own files
 

@@ -1,4 +1,4 @@
-"""Time limits for clients that send no complete request, or do not read the answer.
+"""The server that ``trainlog serve`` runs: uvicorn, with time limits for its clients.
 
 uvicorn closes a connection that is idle after an answer, but waits forever for a request that never ends, and for a
 client that does not read.
@@ -7,15 +7,57 @@ client that does not read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from types import FrameType
 from typing import Any, Final
 
-__all__ = ["limited_protocol"]
+import uvicorn
+
+from trainlog.server.security import Guard
+
+__all__ = ["Server"]
 
 PATIENCE: Final = 20.0  # seconds within which a request must arrive completely
 STALLED: Final = 30.0  # seconds that a client may leave sent data unread
+_ACCEPTED: Final = 0.05  # seconds, in which the event loop makes a connection of what it has accepted
 
 
-def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> type[asyncio.Protocol]:
+class Server(uvicorn.Server):
+    """A server of the dashboard.
+
+    It ends the live streams before it waits for its clients, because those of a stream never disconnect.
+    """
+
+    def __init__(
+        self, app: Guard, *, patience: float = PATIENCE, stalled: float = STALLED, log_level: str = "warning"
+    ) -> None:
+        """Serve *app*; both time limits are in seconds."""
+        protocol = _limited_protocol(patience, stalled)
+        options: dict[str, Any] = {"http": protocol, "server_header": False, "access_log": False}
+        super().__init__(uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=1, **options))
+        self._stop_streams = app.stop
+
+    def stop(self) -> None:
+        """End the server soon; can be called from any thread."""
+        self._stop_streams()
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End the server because of a signal."""
+        self._stop_streams()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the connections, but first accept no more of them: uvicorn waits for one that it accepts meanwhile."""
+        for listening in sockets or ():
+            with contextlib.suppress(NotImplementedError):  # the event loop of Windows
+                asyncio.get_running_loop().remove_reader(listening)
+        await asyncio.sleep(_ACCEPTED)
+        await super().shutdown(sockets)
+
+
+def _limited_protocol(patience: float, stalled: float) -> type[asyncio.Protocol]:
     """The HTTP protocol of uvicorn, with time limits that close useless connections."""
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
