@@ -18,8 +18,8 @@ from trainlog.codecs.flog.index.index_file import finish, load_or_start
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
-from trainlog.codecs.flog.integrity.seals import EVERY, SEAL, SEAL_SIZE, is_seal, newest_seal, sealed_ranges
-from trainlog.codecs.flog.scanning.walk import last_end, walk
+from trainlog.codecs.flog.integrity.seals import EVERY, SEAL, SEAL_SIZE, has_seals, is_seal, newest_seal, sealed_ranges
+from trainlog.codecs.flog.scanning.walk import ignore_gap, last_end, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
@@ -52,8 +52,8 @@ class FlogReader(Reader):
     def __init__(self, path: Path) -> None:
         with open_source(path) as source:
             header, self._start = take_header(source)
-            self._unsealed = header.meta.get("checksums") is False  # this library wrote it without checksums
-            seal = None if self._unsealed else newest_seal(source, self._start)
+            self._has_seals = has_seals(header)
+            seal = newest_seal(source, self._start) if self._has_seals else None
             state = last_state(source, self._start, seal)
             header = header if state is None else merged(header, state)
             self._history = History.start(source, self._start, seal)
@@ -82,7 +82,7 @@ class FlogReader(Reader):
             if wait is not None:
                 source.take(start - source.offset)  # the metadata may not be written yet
             if hides:
-                self._history = self._history.updated(source, start, unsealed=self._unsealed)
+                self._history = self._history.updated(source, start, has_seals=self._has_seals)
         except BaseException:
             source.close()
             raise
@@ -160,7 +160,7 @@ class FlogReader(Reader):
         with open_source(self.path) as source:
             scanner = ColumnScanner(source, scan, self._sorter)
             try:
-                return next(scanner.batches(source.size, lambda gap: None, Candidates(offsets=frames)))
+                return next(scanner.batches(source.size, ignore_gap, Candidates(offsets=frames)))
             except StaleIndex:
                 raise InvalidPosition("the log was replaced or cut; read it again", path=self.path) from None
 

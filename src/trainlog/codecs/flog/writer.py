@@ -15,8 +15,8 @@ from trainlog.codecs.flog.columns.table_packer import TablePacker
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.sealed_file import SealedFile
-from trainlog.codecs.flog.integrity.seals import last_seal
-from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.integrity.seals import has_seals, last_seal
+from trainlog.codecs.flog.scanning.walk import ignore_gap, walk
 from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
@@ -24,7 +24,6 @@ from trainlog.codecs.frame_payload import encode
 from trainlog.conventions import RUN_STATE, WALL
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
-from trainlog.storage.append import AppendFile
 from trainlog.storage.source import Source
 from trainlog.table.table import Table
 
@@ -50,8 +49,9 @@ class FlogWriter(Writer):
         """Create the file; with *replace*, replace the existing file once the new header is on the disk."""
         first = pack_header(header)
         self._packer = TablePacker()
-        file = AppendFile if header.meta.get("checksums") is False else SealedFile
-        self._use(file(path, first, replace=replace))
+        file = SealedFile(path, first, replace=replace)
+        file.seals = has_seals(header)
+        self._use(file)
 
     @classmethod
     def resumed(cls, path: Path, note: Mapping[str, Any]) -> FlogWriter:
@@ -72,7 +72,7 @@ class FlogWriter(Writer):
             self.write(Frame(self.resumed_at, RUN_STATE, state))
         return self
 
-    def _use(self, file: AppendFile) -> None:
+    def _use(self, file: SealedFile) -> None:
         self._file = file
         self._append = file.append
         self.lock = file.lock
@@ -91,7 +91,7 @@ class FlogWriter(Writer):
             raise UnsupportedFrame(_why(time, kind, size)) from error
         if size > MAX_PAYLOAD:
             raise UnsupportedFrame(_why(time, kind, size))
-        if record[_KIND_AT] in _COUNTED and isinstance(self._file, SealedFile):
+        if record[_KIND_AT] in _COUNTED:
             record = self._file.counted(record)
         self._append(record)
 
@@ -132,10 +132,7 @@ class FlogWriter(Writer):
 
     def _put_many(self, frames: memoryview, last: int, kinds: set[int]) -> None:
         """Write *frames* of these *kinds*, the last of which has *last* bytes."""
-        if isinstance(self._file, SealedFile):
-            self._file.extend(frames, len(frames) - last, counted=not _COUNTED.isdisjoint(kinds))
-        else:
-            self._append(frames)
+        self._file.extend(frames, len(frames) - last, counted=not _COUNTED.isdisjoint(kinds))
 
     def sync(self) -> None:
         """Wait until all frames are on the disk; see `trainlog.storage.append.AppendFile.sync`."""
@@ -158,14 +155,14 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
     with Source(file.path) as source:
         header, start = take_header(source)
         seal = last_seal(source, start)
-        file.seals = header.meta.get("checksums") is not False
+        file.seals = has_seals(header)
         known = seal if file.seals else None
         state = last_state(source, start, known) or {"trainlog": 1, "meta": {}}
         has_ended = merged(header, state).end is not None
         end = source.size
         seconds = _last_time(source, max(seal.end, start), seal.time, gaps.append)
         if not math.isfinite(seconds):  # nor is that of the frame before the checksum
-            seconds = _last_time(source, start, 0.0, lambda gap: None)
+            seconds = _last_time(source, start, 0.0, ignore_gap)
     if not end:
         file.restart(pack_header(Header()))  # its writer was killed before it wrote anything
         return 0, 0.0, None

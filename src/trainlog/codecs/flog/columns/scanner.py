@@ -20,7 +20,7 @@ from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
 from trainlog.codecs.flog.integrity.seals import MAP, SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Block, BlockReader, Octets
-from trainlog.codecs.flog.scanning.walk import FrameWalk, Record, may_begin
+from trainlog.codecs.flog.scanning.walk import FrameWalk, Record, ignore_gap, may_begin
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run
 from trainlog.codecs.frame_payload import decode, decode_flat
@@ -206,7 +206,7 @@ class ColumnScanner:
 
     def _read_candidates(self, candidates: Candidates) -> None:
         for begin, end in candidates.spans:
-            walk = FrameWalk(self._source, begin, None, _ignore)
+            walk = FrameWalk(self._source, begin, None, ignore_gap)
             for _ in self._read_blocks(walk, end):
                 pass
             if walk.at != end:
@@ -295,7 +295,7 @@ class ColumnScanner:
         """
         if not may_begin(self._source, end):
             return False
-        walk = FrameWalk(self._source, begin, None, _ignore)
+        walk = FrameWalk(self._source, begin, None, ignore_gap)
         wanted, self._wanted, self._proving = self._wanted, np.ones(256, np.bool_), True
         for _ in self._read_blocks(walk, end):
             pass
@@ -455,7 +455,3 @@ def _seals(block: Octets, offset: Ints, length: Ints, kind: Octets) -> Mask | No
         start, end = int(offset[row]) + _HEAD, int(offset[row] + length[row])
         found[row] = is_seal(int(kind[row]), decode_flat(block[start:end].data), SEAL_SIZE)
     return found
-
-
-def _ignore(gap: Gap) -> None:
-    """Damage is reported by the walk."""

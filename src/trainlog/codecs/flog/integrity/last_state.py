@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from trainlog.codecs.flog.integrity.seals import Seal
-from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.scanning.walk import ignore_gap, walk
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import MARK, STATE, is_state
 from trainlog.codecs.frame_payload import decode
@@ -45,7 +45,7 @@ def last_state(source: Source, start: int, seal: Seal | None) -> _State | None:
 
 def _behind(source: Source, start: int) -> _State | None:
     found = None
-    for record in walk(source, start, kind=STATE, on_gap=_ignore):
+    for record in walk(source, start, kind=STATE, on_gap=ignore_gap):
         if is_state(record.kind, record.data):
             found = record.data
     return found
@@ -72,7 +72,3 @@ def _at_the_end(source: Source, start: int) -> _State | None:
     block = source.read(begin, source.size - begin)
     place = block.rfind(MARK + b"\x01") - 1 - FRAME.size
     return _state_at(source, begin + place) if place >= 0 else None
-
-
-def _ignore(gap: object) -> None:
-    """Damage is reported when frames are read."""

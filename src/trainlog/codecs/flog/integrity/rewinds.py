@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.flog.integrity.seals import REWIND, SEALED_WITHIN, Seal, contains, newest_seal
-from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.scanning.walk import ignore_gap, walk
 from trainlog.conventions import REWIND as RULE
 from trainlog.model import Kind
-from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
 __all__ = ["FilteredSource", "History"]
@@ -62,13 +61,13 @@ class History:
             searched = seal.end or (start if source.size - start <= SEALED_WITHIN else source.size)
         return cls((), *_identity(source), searched, start)
 
-    def updated(self, source: Source, start: int, *, unsealed: bool) -> History:
+    def updated(self, source: Source, start: int, *, has_seals: bool) -> History:
         """The history including the frames that were written since.
 
         Args:
             source: the file.
             start: where its first frame begins.
-            unsealed: whether this library wrote the file without checksums.
+            has_seals: False for a log that this library wrote without checksums.
 
         """
         file, head = _identity(source)
@@ -79,14 +78,14 @@ class History:
         old = replace(old, head=head)
         if size == old.searched:
             return old
-        if not _may_rewind(source, max(old.searched - len(REWIND), start), unsealed=unsealed):
+        if not _may_rewind(source, max(old.searched - len(REWIND), start), has_seals=has_seals):
             return replace(old, searched=size)
         return old._walk_on(source)
 
     def _walk_on(self, source: Source) -> History:
         cuts, offsets, steps = list(self.cuts), list(self.offsets), list(self.steps)
         end = self.walked
-        for record in walk(source, self.walked, on_gap=_ignore):
+        for record in walk(source, self.walked, on_gap=ignore_gap):
             end = record.offset + record.size
             step = record.data.get("step")
             if not _is_number(step):
@@ -114,14 +113,10 @@ def _is_number(step: Any) -> TypeGuard[float]:
     return isinstance(step, int | float) and type(step) is not bool and abs(step) <= sys.float_info.max
 
 
-def _ignore(gap: Gap) -> None:
-    """Damage is reported by the scan itself, not by this search."""
-
-
-def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
+def _may_rewind(source: Source, start: int, *, has_seals: bool) -> bool:
     """Whether there may be a rewind after byte *start*; the last seal shows it without reading the whole file."""
     size = source.size
-    if unsealed or size - start <= SEALED_WITHIN:
+    if not has_seals or size - start <= SEALED_WITHIN:
         return contains(source, REWIND, start, size)
     seal = newest_seal(source, start)
     return seal.end > 0 and (seal.rewinds > 0 or contains(source, REWIND, seal.end, size))

@@ -22,7 +22,7 @@ from trainlog.codecs.flog.integrity.seals import (
     last_seal,
     pack_seal,
 )
-from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.scanning.walk import ignore_gap, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER
 from trainlog.codecs.flog.wire.run_state import MARK, STATE, is_state, pack_pointer
@@ -41,7 +41,7 @@ class SealedFile(AppendFile):
     interrupt could leave half updated. `_sealed` is replaced as a whole, by a statement that calls nothing.
 
     Attributes:
-        seals: False for a resumed log without seals, which gets none.
+        seals: False for a log without seals, see `has_seals`.
 
     """
 
@@ -101,7 +101,7 @@ class SealedFile(AppendFile):
             self._first = self._first or source.read(0, parse_fixed_header(source.read(0, HEADER.size), self.path)[1])
             found = [
                 record.offset
-                for record in walk(source, max(seal.end, len(self._first)), kind=STATE, on_gap=_ignore)
+                for record in walk(source, max(seal.end, len(self._first)), kind=STATE, on_gap=ignore_gap)
                 if is_state(record.kind, record.data)
             ]
         self._states = len(found)
@@ -221,7 +221,3 @@ class _Sealed(NamedTuple):
     crc: int = 0
     state_at: int = 0
     states: int = 0
-
-
-def _ignore(gap: object) -> None:
-    """Damage is reported when frames are read."""

@@ -24,12 +24,13 @@ from trainlog.codecs.flog.scanning.chain import BlockReader
 from trainlog.codecs.flog.scanning.walk import next_frame
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.flog.wire.run_state import POINTER_SIZE, pointed_state
+from trainlog.model import Header
 from trainlog.storage.source import Source
 
 __all__ = [
     *("AT_ONCE", "EVERY", "MAP", "REWIND", "SEAL", "SEALED_WITHIN", "SEAL_SIZE", "TIME_SIZE", "Seal"),
-    *("checksum", "contains", "is_end_mark", "is_seal", "last_seal", "newest_seal", "pack_seal", "resembles_seal"),
-    "sealed_ranges",
+    *("checksum", "contains", "has_seals", "is_end_mark", "is_seal", "last_seal", "newest_seal", "pack_seal"),
+    *("resembles_seal", "sealed_ranges"),
 ]
 
 SEAL: Final = 67  # "C"
@@ -60,6 +61,11 @@ SEALED_WITHIN: Final = 768 << 10
 _PAGE: Final = 1 << 12  # is read first: the end of a closed log is a seal, and a seal follows the first frame
 _PIECE: Final = 1 << 18  # fresh memory for all that is examined would take longer than to examine it
 _SEALS_WITHIN: Final = 2 * EVERY, SEALED_WITHIN, 16 << 20
+
+
+def has_seals(header: Header) -> bool:
+    """Whether this library writes seals into a log with this header; its metadata can ask for none."""
+    return header.meta.get("checksums") is not False
 
 
 def is_seal(kind: int, keys: Collection[Any], size: int) -> bool:

@@ -19,7 +19,9 @@ from trainlog.codecs.frame_payload import decode
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "last_end", "may_begin", "next_frame", "walk"]
+__all__ = [
+    *("FrameWalk", "Record", "ignore_gap", "is_frame_at", "is_likely", "last_end", "may_begin", "next_frame", "walk"),
+]
 
 _HEAD: Final = FRAME.size
 _FIRST_PIECE: Final = 1 << 14  # bytes
@@ -35,6 +37,10 @@ class Record(NamedTuple):
     time: float
     kind: int
     data: dict[Any, Any]
+
+
+def ignore_gap(gap: Gap) -> None:
+    """The *on_gap* of a walk that leaves it to another one to report damage."""
 
 
 def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
