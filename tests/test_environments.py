@@ -115,6 +115,21 @@ def test_a_step_after_the_end_without_a_reset_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_resumed_run_counts_on_from_its_checkpoint(tmp_path: Path) -> None:
+    begun = {"step": 0, "episode": 0}
+    for _ in range(2):
+        with trainlog.TrainingRecorder(tmp_path / "run.flog", "point", resume=True) as log:
+            one, vector = EnvironmentRecorder(log, **begun), log.vector(2, "same_step", env_id=1, **begun)  # type: ignore[arg-type]
+            for _ in range(3):
+                one.step(1.0, True, False)
+            vector.step([1, 1], [True, True], NO)
+            begun = {"step": one.steps, "episode": one.episodes}
+    ends = trainlog.open(tmp_path / "run.flog").table("stats")
+    alone = ends["env"] == 0
+    assert ends["episode"][alone].tolist() == ends["step"][alone].tolist() == [1, 2, 3, 4, 5, 6]
+    assert ends["episode"][~alone].tolist() == [1, 2, 4, 5]
+
+
 def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
     with recorder(tmp_path) as log:
         for wrong, message in (
@@ -134,6 +149,8 @@ def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
                 log.vector(2, **{name: value})  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="num_envs is 1 or more, a whole number, not '2'"):
             log.vector("2")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="episode is a number of episodes, 0 or more, not -1"):
+            log.vector(2, episode=-1)
         assert log.vector(2, step=1e6).steps == 1_000_000  # type: ignore[arg-type]
         vector = log.vector(2)
         with pytest.raises(ValueError, match=r"reward has the shape \(3,\), not \(2,\): one for each environment"):

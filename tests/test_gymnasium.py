@@ -444,6 +444,8 @@ def test_training_and_evaluation_in_one_log(tmp_path: Path) -> None:
         (2, "evaluation", 4),
     ]
     assert found[2].steps["obs"].tolist() == [[2, 0, t] for t in range(1, 5)]
+    assert (train.recorder.steps, train.recorder.episodes) == (6, 2)
+    assert (test.recorder.steps, test.recorder.episodes) == (4, 1)
 
 
 def test_the_wrapper_can_be_asked_for_its_spec(tmp_path: Path) -> None:

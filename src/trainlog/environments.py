@@ -61,6 +61,7 @@ class Settings(TypedDict, total=False):
         env_id: the number of the environment in the log, or of the first of several; 0 by default. Other environments
             in the same log need other numbers.
         step: how many steps a resumed run had before; 0 by default.
+        episode: how many of its episodes had ended; 0 by default.
         episode_type: what the episodes are for, ``training`` (by default) or ``evaluation``.
         stats: also record a stats frame at the end of each episode: ``step``, ``episode``, ``env``, ``return``,
             ``length``. True by default.
@@ -70,6 +71,7 @@ class Settings(TypedDict, total=False):
     every: int
     env_id: int
     step: int
+    episode: int
     episode_type: str
     stats: bool
 
@@ -84,6 +86,7 @@ class _Recorder:
         every: int = 1,
         env_id: int = 0,
         step: int = 0,
+        episode: int = 0,
         episode_type: str = "training",
         stats: bool = True,
     ) -> None:
@@ -92,7 +95,7 @@ class _Recorder:
         every = whole_number(every, 1, "every is a number of steps, 1 or more")
         env_id = whole_number(env_id, 0, "env_id is the number of an environment, 0 or more")
         self.steps = whole_number(step, 0, "step is a number of steps, 0 or more")
-        self.episodes = 0
+        self.episodes = whole_number(episode, 0, "episode is a number of episodes, 0 or more")
         self._log = log
         self._every = every
         self._env_id = env_id
@@ -122,7 +125,7 @@ class EnvironmentRecorder(_Recorder):
 
     Attributes:
         steps: how many steps there were, including those that were not recorded.
-        episodes: how many episodes ended.
+        episodes: how many episodes ended, including those before the run was resumed.
 
     """
 
@@ -194,7 +197,7 @@ class VectorRecorder(_Recorder):
 
     Attributes:
         steps: how many steps all environments made in total, including those that were not recorded.
-        episodes: how many episodes ended.
+        episodes: how many episodes ended, including those before the run was resumed.
 
     """
 

@@ -38,6 +38,10 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
 
     A frame has ``step`` (of all episodes together), ``env``, ``reward``, ``terminated``, ``truncated``, ``obs`` (the
     observation after the step) and ``action``.
+
+    Attributes:
+        recorder: counts the ``steps`` and ``episodes``.
+
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
             actions: whether to record the actions.
             extra: called with *env* for each recorded step; returns more keys for the frame, such as the state of a
                 simulator.
-            **settings: ``every``, ``env_id``, ``step``, ``episode_type``, ``stats``: see
+            **settings: ``every``, ``env_id``, ``step``, ``episode``, ``episode_type``, ``stats``: see
                 `trainlog.environments.Settings`.
 
         Raises:
@@ -77,7 +81,7 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
             **settings,
         )
         gymnasium.Wrapper.__init__(self, env)
-        self._recorder = EnvironmentRecorder(log, **settings)
+        self.recorder = EnvironmentRecorder(log, **settings)
         self._observed = _observed(env.observation_space, observations)
         self._actions = actions
         self._extra = extra
@@ -85,21 +89,21 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; an open episode stays without an end."""
         obs, info = super().reset(seed=seed, options=options)
-        self._recorder.reset(self._observed(obs))
+        self.recorder.reset(self._observed(obs))
         return obs, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Make a step of the environment and record it; raises as the environment and the log do."""
         obs, reward, terminated, truncated, info = super().step(action)
         data: dict[str, Any] = {}
-        if self._recorder.is_due or terminated or truncated:
+        if self.recorder.is_due or terminated or truncated:
             if (seen := self._observed(obs)) is not None:
                 data["obs"] = leaves(seen)
             if self._actions:
                 data["action"] = leaves(action)
             if self._extra is not None:
                 data |= self._extra(self.env)
-        self._recorder.step(float(reward), terminated, truncated, data)
+        self.recorder.step(float(reward), terminated, truncated, data)
         return obs, reward, terminated, truncated, info
 
 
@@ -109,6 +113,10 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
     All autoreset modes are supported. A frame has ``step`` (of all environments together), and by environment, in
     arrays with num_envs rows: ``env``, its number, or -1 if the row is not a step; ``reward``, ``terminated``,
     ``truncated``, ``obs`` (the observation after the step, even if the environment was reset at once) and ``action``.
+
+    Attributes:
+        recorder: counts the ``steps`` and ``episodes`` of all environments.
+
     """
 
     def __init__(
@@ -137,7 +145,7 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         if mode is None:
             mode = AutoresetMode.NEXT_STEP
             _warn(f"{envs} has no autoreset_mode in its metadata; it is assumed to be NEXT_STEP")
-        self._recorder = VectorRecorder(log, envs.num_envs, mode, **settings)
+        self.recorder = VectorRecorder(log, envs.num_envs, mode, **settings)
         self._seen_space, self._done_space = envs.single_observation_space, envs.single_action_space
         self._observed = _observed(self._seen_space, observations)
         self._actions = actions
@@ -148,7 +156,7 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         mask = (options or {}).get("reset_mask")
         # A copy, because Gymnasium's vector environments remove the mask, which wrappers around this one need.
         obs, info = self.env.reset(seed=seed, options=None if options is None else dict(options))
-        self._recorder.reset(self._seen(obs), mask)
+        self.recorder.reset(self._seen(obs), mask)
         return obs, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -163,7 +171,7 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         data: dict[str, Any] = {"action": _by_part(self._done_space, actions)} if self._actions else {}
         if self._extra is not None:
             data |= self._extra(self.env)
-        self._recorder.step(reward, terminated, truncated, obs=self._seen(obs), final_obs=final, data=data)
+        self.recorder.step(reward, terminated, truncated, obs=self._seen(obs), final_obs=final, data=data)
         return obs, reward, terminated, truncated, info
 
     def _seen(self, obs: Any) -> Any:
