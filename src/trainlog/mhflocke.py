@@ -18,8 +18,6 @@ in the file when its call returns.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +30,6 @@ from trainlog import recorder, registry, replay
 from trainlog.codec import Reader
 from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
-from trainlog.csv_rows import NOT_UTF8
 from trainlog.errors import ClosedLog, TrainlogWarning, UnsupportedFrame
 from trainlog.lazy_frames import LazyFrames
 from trainlog.model import EndState, Frame, Kind
@@ -260,20 +257,13 @@ class FlogReplay(replay.FlogReplay):
 
         With *keys* it behaves like `trainlog.FlogReplay`, which by default writes all columns and all digits.
         """
-        if keys is not None or not self.n_stats:
-            if keys is None:
-                self._note(f"there are no stats frames, and {output_path} is not written")
-            else:
-                super().export_stats_csv(output_path, keys)
-            return
-        with atomic_write(output_path) as file:
-            text = io.TextIOWrapper(file, "utf-8", NOT_UTF8, newline="", write_through=True)
-            rows = csv.writer(text)
-            rows.writerow(_CSV)
-            for frame in self.stats_frames():
-                frame["timestamp"] = f"{frame['timestamp']:.3f}"
-                rows.writerow([frame.get(key, "") for key in _CSV])
-            text.detach()
+        if keys is not None:
+            super().export_stats_csv(output_path, keys)
+        elif not self.n_stats:
+            self._note(f"there are no stats frames, and {output_path} is not written")
+        else:
+            frames = ({**frame, "timestamp": f"{frame['timestamp']:.3f}"} for frame in self.stats_frames())
+            replay.save_csv(output_path, _CSV, ([frame.get(key, "") for key in _CSV] for frame in frames))
 
     def _note(self, what: str) -> None:
         warnings.warn(TrainlogWarning(f"{self.path}: {what}"), stacklevel=3)

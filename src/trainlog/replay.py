@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -23,7 +24,7 @@ from trainlog.model import Frame, Kind
 from trainlog.storage.location import local_path
 from trainlog.storage.replace import atomic_write
 
-__all__ = ["FlogReplay", "check_fps", "interpolate", "save_npz"]
+__all__ = ["FlogReplay", "check_fps", "interpolate", "save_csv", "save_npz"]
 
 _COORDINATES: Final[tuple[Literal["qpos", "qvel"], ...]] = ("qpos", "qvel")
 _DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({"speed": 0.0, "step": 0, "skill": ""})
@@ -255,13 +256,8 @@ class FlogReplay:
             names.pop("timestamp", None)
             step = self.conventions.find("step", names)
             keys = sorted(names, key=lambda name: name != step)
-        with atomic_write(output_path) as file:
-            text = io.TextIOWrapper(file, "utf-8", NOT_UTF8, newline="", write_through=True)
-            rows = csv.writer(text)
-            rows.writerow(["timestamp", *keys])
-            # Frames have the values as they were logged; in a table, a column of ints and floats is float.
-            rows.writerows(cells_of(self.reader.frames(Kind.STATS), keys))
-            text.detach()
+        # Frames have the values as they were logged; in a table, a column of ints and floats is float.
+        save_csv(output_path, ["timestamp", *keys], cells_of(self.reader.frames(Kind.STATS), keys))
 
     def summary(self) -> str:
         """The content of the log as text: one line for each fact and each event."""
@@ -308,6 +304,14 @@ def check_fps(fps: object) -> None:
     """
     if not (isinstance(fps, int | float | np.number) and fps > 0 and np.isfinite(fps)):
         raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
+
+
+def save_csv(path: str | os.PathLike[str], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write *rows* below the *names* of their columns as CSV in UTF-8."""
+    with atomic_write(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", NOT_UTF8, newline="", write_through=True)
+        csv.writer(text).writerows(itertools.chain([names], rows))
+        text.detach()
 
 
 def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
