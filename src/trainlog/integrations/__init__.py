@@ -6,15 +6,17 @@ log cannot hold.
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["NotKept", "configuration", "is_number", "number", "stats"]
+__all__ = ["NotKept", "configuration", "is_number", "number", "numbered", "stats"]
 
 
 class NotKept:
@@ -28,6 +30,13 @@ class NotKept:
         if what not in self._said:
             self._said.add(what)
             warnings.warn(TrainlogWarning(f"a log of trainlog does not keep {what}"), stacklevel=stacklevel)
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield *path*, then names next to it for when it is taken: ``run-2.flog``, ``run-3.flog``, ..."""
+    yield path
+    for n in itertools.count(2):
+        yield path.with_stem(f"{path.stem}-{n}")
 
 
 def number(value: Any) -> Any:

@@ -11,12 +11,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.errors import LogInUse, UnsupportedFrame
-from trainlog.integrations import NotKept, is_number, number, stats
+from trainlog.integrations import NotKept, is_number, number, numbered, stats
 from trainlog.media import MediaRecorder, bins_of_tensorboard
 from trainlog.model import EndState
 from trainlog.recorder import TrainingRecorder
@@ -78,33 +79,28 @@ class SummaryWriter(ClosedByBlock):
         self._path = folder if is_log else folder / f"run{filename_suffix}.flog"
         self.log_dir = os.fspath(log_dir)
         self.not_kept = NotKept()
-        self._began = time.time()
         task = folder.stem if is_log else folder.name
         self._settings = {"task": task, "resume": not settings.get("overwrite", False), **settings}
-        self.log = self._opened()
+        self._open()
         self._settings |= {"resume": True, "overwrite": False}  # when it is opened again
-        self._is_open = True
         if purge_step is not None:
             self.log.rewind(int(purge_step) - 1)
 
-    def _opened(self) -> TrainingRecorder:
-        """The recorder; if the log of this folder is already being written, that of another log next to it."""
-        path, n = self._path, 1
-        while True:
-            try:
-                log = TrainingRecorder(path, **self._settings)
-            except LogInUse:
-                path, n = self._path.with_stem(f"{self._path.stem}-{n + 1}"), n + 1
-            else:
+    def _open(self) -> None:
+        """Open the log; if the one of this folder is already being written, another one next to it."""
+        for path in numbered(self._path):
+            with suppress(LogInUse):
+                self.log = TrainingRecorder(path, **self._settings)
                 self._path = path
-                self._began = time.time() - log.now()
-                self._media = MediaRecorder(log)
-                return log
+                break
+        self._began = time.time() - self.log.now()
+        self._media = MediaRecorder(self.log)
+        self._is_open = True
 
     def _at(self, walltime: float | None) -> float | None:
         """The time of a frame; a closed writer is opened again, like TensorBoard's."""
         if not self._is_open:
-            self.log, self._is_open = self._opened(), True
+            self._open()
         return None if walltime is None else walltime - self._began
 
     def _scalars(self, values: Mapping[str, Any], step: Any, walltime: float | None) -> None:

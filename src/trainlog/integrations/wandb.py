@@ -10,7 +10,6 @@ set in the summary are ``summary`` in the metadata.
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets
 import time
@@ -24,7 +23,7 @@ import numpy as np
 from trainlog import registry
 from trainlog.codecs.plain_object import plain_object
 from trainlog.errors import ClosedLog, LogExists, LogNotFound
-from trainlog.integrations import NotKept, configuration, is_number
+from trainlog.integrations import NotKept, configuration, is_number, numbered
 from trainlog.integrations.wandb_objects import Audio, Histogram, Html, Image, Table, Video, parted
 from trainlog.media import MediaRecorder
 from trainlog.model import EndState
@@ -298,11 +297,9 @@ def init(
 def _opened(path: Path, task: str, metadata: Mapping[str, Any], *, resume: bool) -> TrainingRecorder:
     if resume:
         return TrainingRecorder(path, task=task, metadata=metadata, resume=True)
-    for n in itertools.count(2):
-        try:
-            return TrainingRecorder(path, task=task, metadata=metadata)
-        except LogExists:
-            path = path.with_stem(f"{path.stem.removesuffix(f'-{n - 1}') if n > 2 else path.stem}-{n}")
+    for free in numbered(path):
+        with suppress(LogExists):
+            return TrainingRecorder(free, task=task, metadata=metadata)
     raise AssertionError
 
 
