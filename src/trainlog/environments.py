@@ -96,7 +96,7 @@ class _Recorder:
         env_id = whole_number(env_id, 0, "env_id is the number of an environment, 0 or more")
         self.steps = whole_number(step, 0, "step is a number of steps, 0 or more")
         self.episodes = whole_number(episode, 0, "episode is a number of episodes, 0 or more")
-        self._log = log
+        self.log = log
         self._every = every
         self._env_id = env_id
         self._stats = stats
@@ -112,18 +112,19 @@ class _Recorder:
         event = {"env": env, "step": step, **self._about}
         if obs is not None:
             event["obs"] = obs
-        self._log.record_event(None, EPISODE_START, event)
+        self.log.record_event(None, EPISODE_START, event)
 
     def _finished(self, env: int, length: int, total: float, episode: int) -> None:
         if self._stats:
             row = {"step": self.steps, "episode": episode, "env": env, "return": total, "length": length}
-            self._log.record_stats_frame(None, row)
+            self.log.record_stats_frame(None, row)
 
 
 class EnvironmentRecorder(_Recorder):
     """Records the steps of one environment, one creature frame per step, and the events of its episodes.
 
     Attributes:
+        log: where the frames are recorded; it can be replaced, when a log is continued by another recorder.
         steps: how many steps there were, including those that were not recorded.
         episodes: how many episodes ended, including those before the run was resumed.
 
@@ -185,10 +186,10 @@ class EnvironmentRecorder(_Recorder):
         if is_due or done:
             frame: dict[str, Any] = {"step": self.steps, "env": self._env_id, "reward": reward}
             frame |= {"terminated": terminated, "truncated": truncated}
-            self._log.record_creature_frame(None, {**frame, **(data or {})})
+            self.log.record_creature_frame(None, {**frame, **(data or {})})
         if done:
             event = {"env": self._env_id, "step": self.steps, "terminated": terminated, "truncated": truncated}
-            self._log.record_event(None, EPISODE_END, event | {"length": self._length, "return": self._return})
+            self.log.record_event(None, EPISODE_END, event | {"length": self._length, "return": self._return})
             self._finished(self._env_id, self._length, self._return, self.episodes)
 
 
@@ -196,6 +197,7 @@ class VectorRecorder(_Recorder):
     """Records the steps of several environments that step together, one creature frame for all of them.
 
     Attributes:
+        log: where the frames are recorded; it can be replaced, when a log is continued by another recorder.
         steps: how many steps all environments made in total, including those that were not recorded.
         episodes: how many episodes ended, including those before the run was resumed.
 
@@ -322,7 +324,7 @@ class VectorRecorder(_Recorder):
                     frame["obs"] = last
                 elif not self._warned:
                     self._warn("the final observations were not given, so the frames of last steps have no obs")
-            self._log.record_creature_frame(None, frame)
+            self.log.record_creature_frame(None, frame)
         if ended is not None:
             self._record_ends(ended, terminations, truncations)
 
@@ -404,7 +406,7 @@ class VectorRecorder(_Recorder):
         lengths, returns = self._length[rows], self._return[rows]
         event = {"env": self._ids[rows], "step": self.steps, "terminated": terminated[rows]}
         event |= {"truncated": truncated[rows], "length": lengths, "return": returns}
-        self._log.record_event(None, EPISODE_END, event)
+        self.log.record_event(None, EPISODE_END, event)
         ends = zip(self._ids[rows].tolist(), lengths.tolist(), returns.tolist(), strict=True)
         for episode, (env, length, total) in enumerate(ends, self.episodes - len(rows) + 1):
             self._finished(env, length, total, episode)

@@ -130,19 +130,6 @@ class TrainlogCallback(BaseCallback):
             raise RuntimeError("there is no log before the training starts")
         return self._format.log
 
-    # VectorRecorder outlives a log that is closed and resumed, so it writes to whichever is open.
-    def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any], /) -> None:
-        """As `trainlog.TrainingRecorder.record_creature_frame`."""
-        self.log.record_creature_frame(timestamp, data)
-
-    def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any], /) -> None:
-        """As `trainlog.TrainingRecorder.record_stats_frame`."""
-        self.log.record_stats_frame(timestamp, stats)
-
-    def record_event(self, timestamp: float | None, event_type: str, data: Any = None, /) -> None:
-        """As `trainlog.TrainingRecorder.record_event`."""
-        self.log.record_event(timestamp, event_type, data)
-
     def _on_training_start(self) -> None:
         self._leave()  # no callback is called when Ctrl-C or an error ends a training
         if isinstance(self._to, TrainingRecorder):
@@ -157,9 +144,11 @@ class TrainlogCallback(BaseCallback):
         last = self.model._last_obs if self._observations else None
         if self._steps is None:
             begun: Settings = {"step": self.num_timesteps, **self._settings}
-            self._steps = VectorRecorder(self, self.training_env.num_envs, "same_step", **begun)
+            self._steps = VectorRecorder(self.log, self.training_env.num_envs, "same_step", **begun)
             self._steps.reset(last)
-        elif self.num_timesteps == 0:  # the environments were reset
+            return
+        self._steps.log = self.log
+        if self.num_timesteps == 0:  # the environments were reset
             self._steps.reset(last)
 
     def _on_step(self) -> bool:
