@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -129,13 +130,8 @@ def codec_of(path: Path, name: str | None) -> Codec:
     head = _read_head(path)
     if name is not None:
         return find_codec(name)
-    for codec in _built_in_by_suffix(path):
-        if codec.accepts(path, head):
-            return codec
-    from trainlog.plugins import accepts, distribution_of, plug_ins
-
-    for entry, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path.name, pair[1].suffixes)):
-        if accepts(codec, distribution_of(entry), path, head):
+    for codec, accepts in _by_suffix(path):
+        if accepts(path, head):
             return codec
     if is_folder(path):
         raise UnknownFormat("this is a folder, not a log", path=path)
@@ -254,12 +250,20 @@ def suffix_of(path: Path) -> str:
     return path.name[len(path.name) - length :]
 
 
-def _built_in_by_suffix(path: Path) -> Iterator[Codec]:
-    """Yield the built-in codecs, those whose suffix matches *path* longest first."""
+def _by_suffix(path: Path) -> Iterator[tuple[Codec, Callable[[Path, bytes], bool]]]:
+    """Yield every codec, and what says whether it accepts a file: built-ins first, then plug-ins.
+
+    Among both, those whose suffix matches *path* longest come first.
+    """
     name = path.name.lower()
     matching = [built_in for suffix, built_in in _LONGEST_FIRST if name.endswith(suffix)]
     for built_in in dict.fromkeys([*matching, *_BUILT_IN.values()]):
-        yield built_in.load()
+        codec = built_in.load()
+        yield codec, codec.accepts
+    from trainlog.plugins import accepts, distribution_of, plug_ins
+
+    for entry, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(name, pair[1].suffixes)):
+        yield codec, partial(accepts, codec, distribution_of(entry))
 
 
 def _suffix_length(name: str, suffixes: Iterable[str]) -> int:
@@ -272,12 +276,7 @@ def codec_for_writing(path: Path, name: str | None) -> Codec:
     """The codec called *name*, or the one for the suffix of *path* if it is None; raises UnknownFormat for none."""
     if name is not None:
         return find_codec(name)
-    for codec in _built_in_by_suffix(path):
-        if _suffix_length(path.name, codec.suffixes):
-            return codec
-    from trainlog.plugins import plug_ins
-
-    for _, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path.name, pair[1].suffixes)):
+    for codec, _ in _by_suffix(path):
         if _suffix_length(path.name, codec.suffixes):
             return codec
     known = ", ".join(suffix for installed in list_codecs() for suffix in installed.codec.suffixes)
