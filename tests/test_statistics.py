@@ -300,3 +300,8 @@ def test_infinite_scores_are_no_warning(center: CenterName) -> None:
         statistics.interval(scores, center)
         statistics.compare(scores, [math.inf] * 5, center)
         statistics.compare(scores, scores, center, paired=True)
+
+
+def test_welchs_test_of_infinite_scores_is_no_warning() -> None:
+    for scores in ([1.0, 2, 3, 4, math.inf], [math.inf, -math.inf, 1, 2, 3], [-math.inf] * 5):
+        assert math.isnan(statistics.welch(scores, [1.0, 2, math.inf]).p)

@@ -408,10 +408,7 @@ def compare(
             pairs = [one - two for one, two in zip(ones, twos, strict=True)]
         difference, error, df = _standard_error(pairs, center)
     else:
-        (_, error_new, df_new), (_, error_old, df_old) = (_standard_error(side, center) for side in (ones, twos))
-        with np.errstate(invalid="ignore"):  # infinities of one sign
-            difference = center_new - center_old
-        error, df = _satterthwaite([error_new**2, error_old**2], [df_new, df_old])
+        difference, error, df = _difference(ones, twos, center)
     reach = student_quantile(df, _upper(confidence)) * error
     found = (center_new, center_old, difference, difference - reach, difference + reach)
     return Difference._make([*(unscaled(one, exponent) for one in found), _p_value(difference, error, df)])
@@ -424,11 +421,10 @@ def welch(new: Scores, old: Scores) -> WelchTest:
     involved"; ``scipy.stats.ttest_ind(new, old, equal_var=False)``.
     """
     [ones, twos], _ = scaled(*_sides(new, old))
-    (value_new, error_new, df_new), (value_old, error_old, df_old) = (_standard_error(s, "mean") for s in (ones, twos))
-    error, df = _satterthwaite([error_new**2, error_old**2], [df_new, df_old])
+    difference, error, df = _difference(ones, twos, "mean")
     with np.errstate(all="ignore"):
-        t = (value_new - value_old) / error
-    return WelchTest(t, df, _p_value(value_new - value_old, error, df))
+        t = difference / error
+    return WelchTest(t, df, _p_value(difference, error, df))
 
 
 def student_quantile(df: npt.ArrayLike, share: float) -> Floats:
@@ -624,6 +620,14 @@ def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Fl
     variances = [weight**2 * _variance(task) / count for task, count, weight in parts]
     error, df = _satterthwaite(variances, [np.asarray(max(count * kept - 1, 1.0)) for count in counts])
     return value, error, df
+
+
+def _difference(new: list[Floats], old: list[Floats], center: CenterName) -> tuple[Floats, Floats, Floats]:
+    """The difference of the centers of two groups, its standard error, and the degrees of freedom of the error."""
+    (value_new, error_new, df_new), (value_old, error_old, df_old) = (_standard_error(s, center) for s in (new, old))
+    with np.errstate(invalid="ignore"):  # infinities of one sign
+        difference = value_new - value_old
+    return difference, *_satterthwaite([error_new**2, error_old**2], [df_new, df_old])
 
 
 def _weights(counts: Sequence[int], center: CenterName) -> list[float]:
