@@ -399,16 +399,15 @@ def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDi
     for key in keys:
         one, two = (table.column(key) for table in tables)
         different = np.flatnonzero(different_rows(one.take(slice(rows)), two.take(slice(rows))))
-        numbers = [run.columns(kind).numbers(key) if run.columns(kind).is_number(key) else None for run in (a, b)]
-        last_a: float | None = None
-        last_b: float | None = None
+        last: tuple[float | None, float | None] = None, None
         largest = math.nan
-        if numbers[0] is not None and numbers[1] is not None:
-            last_a, last_b = (float(values[-1]) for values in numbers if values is not None)
+        if all(run.columns(kind).is_number(key) for run in (a, b)):
+            ours, theirs = (run.columns(kind).numbers(key) for run in (a, b))
+            last = float(ours[-1]), float(theirs[-1])
             with np.errstate(invalid="ignore", over="ignore"):  # infinities of one sign, and sums beyond all floats
-                gaps = np.abs(numbers[0][:rows] - numbers[1][:rows])
+                gaps = np.abs(ours[:rows] - theirs[:rows])
             largest = float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
         first = float(places[different[0]]) if len(different) else None
         if first is not None and math.isnan(first):
             first = float(tables[0].time[different[0]])  # a frame without a value of the axis
-        yield MetricDiff(Metric(kind, key), "", last_a, last_b, axis, first, 0.0, largest)
+        yield MetricDiff(Metric(kind, key), "", *last, axis, first, 0.0, largest)
