@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +23,6 @@ from trainlog.conventions import RANK, Conventions
 from trainlog.environment_rows import (
     EnvironmentKey,
     EnvironmentRows,
-    EpisodeMark,
     episode_marks,
     steps_by_environment,
     together,
@@ -382,12 +382,8 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None, on_damage: O
     conventions = Conventions.of(log.header)
     number = 0
     opened: dict[EnvironmentKey, _Open] = {}
-
     rewards, others = _step_rewards(conventions), {*conventions.keys["env"], RANK, "step"}
-
-    def finish(one: _Open, end: EpisodeMark | None, missing: str) -> Episode:
-        return _episode(one, {} if end is None else end.data, missing, log.header, rewards, others)
-
+    finish = partial(_episode, header=log.header, rewards=rewards, others=others)
     scan = Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns, on_damage=on_damage)
     for batches in stretches(log.scan(scan)):
         creatures = batches.get(Kind.CREATURE)
@@ -401,9 +397,9 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None, on_damage: O
             if one is not None:
                 _take(steps, one, mark.order)
                 if mark.begins:
-                    yield finish(one, None, "it has no end: the next episode began before one")
+                    yield finish(one, {}, "it has no end: the next episode began before one")
                 else:
-                    yield finish(one, mark, "")
+                    yield finish(one, mark.data, "")
             elif not mark.begins:
                 where = "" if mark.key.env is None else f" of environment {mark.key.env}"
                 message = f"{log.path}: the end of an episode{where} at {mark.time:g} s has no start; it is left out"
@@ -414,7 +410,7 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None, on_damage: O
             _take(steps, one, None)
             one.order = -1
     for one in sorted(opened.values(), key=lambda one: one.number):
-        yield finish(one, None, "it has no end: the log ends before one")
+        yield finish(one, {}, "it has no end: the log ends before one")
 
 
 def _take(steps: Mapping[EnvironmentKey, list[EnvironmentRows]], one: _Open, end: int | None) -> None:
