@@ -123,12 +123,8 @@ class EnvironmentRows:
         rows: Any = slice(first, last) if self.rows is None else self.rows[first:last]
         if self.place is None:
             return order[first:last], self.table.rows_where(rows)
-        columns = {key: _of_place(column, rows, *self.place) for key, column in self.table_columns()}
+        columns = {key: _of_place(self.table.column(key), rows, *self.place) for key in self.table}
         return order[first:last], Table(self.table.kind, self.table.time[rows], columns)
-
-    def table_columns(self) -> Iterator[tuple[str, Column]]:
-        """Its columns by name."""
-        return ((key, self.table.column(key)) for key in self.table)
 
 
 def together(several: Sequence[EnvironmentRows], begin: int = -1, end: int | None = None) -> tuple[Ints, Table] | None:
