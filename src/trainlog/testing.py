@@ -15,7 +15,7 @@ import math
 import pickle
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,6 +55,13 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+def _assert_same_frames(frames: Iterable[Frame], expected: Iterable[Frame]) -> None:
+    frames, expected = list(frames), list(expected)
+    assert [(frame.time, frame.kind) for frame in frames] == [(frame.time, frame.kind) for frame in expected]
+    for frame, other in zip(frames, expected, strict=True):
+        assert same(dict(frame.data), dict(other.data)), f"{frame} is not {other}"
 
 
 def assert_same_table(table: Table, expected: Table) -> None:
@@ -127,16 +134,25 @@ class CodecContract:
     def _path(self, folder: Path) -> Path:
         return folder / f"log{self.codec.suffixes[0]}"
 
-    def _written(self, folder: Path) -> Path:
-        path = self._path(folder)
+    def _written(self, folder: Path, frames: Sequence[Frame] | None = None) -> Path:
+        """The path of a log in *folder* with *frames*, by default those of the test."""
+        if not self._writes:
+            pytest.skip(f"{self.codec.name} does not write")
+        path, frames = self._path(folder), self.frames if frames is None else frames
         with self.codec.write(path, self.header) as writer:
-            assert writer.write_all(self.frames) == len(self.frames)
+            assert writer.write_all(frames) == len(frames)
         return path
 
-    def _round_trip(self, folder: Path) -> Reader:
+    def _round_trip(self, folder: Path, frames: Sequence[Frame] | None = None) -> Reader:
+        self._need_both()
+        return self.codec.read(self._written(folder, frames))
+
+    def _need_both(self, *, live: bool = False) -> None:
+        """Skip the test if the codec does not both read and write, or does so only after the writer is closed."""
         if not (self._reads and self._writes):
             pytest.skip(f"{self.codec.name} does not both read and write")
-        return self.codec.read(self._written(folder))
+        if live and not self.live:
+            pytest.skip(f"{self.codec.name} does not write as frames come")
 
     def test_names_itself(self) -> None:
         """It has a name, and suffixes in lower case that begin with a dot."""
@@ -157,10 +173,7 @@ class CodecContract:
     def test_reads_what_it_wrote(self, tmp_path: Path) -> None:
         """Every frame comes back, in order, with its time, kind and data; so do the metadata."""
         reader = self._round_trip(tmp_path)
-        back = list(reader.frames(on_damage="raise"))
-        assert [(frame.time, frame.kind) for frame in back] == [(frame.time, frame.kind) for frame in self.frames]
-        for frame, expected in zip(back, self.frames, strict=True):
-            assert same(dict(frame.data), dict(expected.data)), f"{frame} is not {expected}"
+        _assert_same_frames(reader.frames(on_damage="raise"), self.frames)
         assert same(dict(reader.header.meta), dict(self.header.meta))
         assert reader.header.phase == self.header.phase
         assert reader.header.variables == self.header.variables
@@ -264,10 +277,7 @@ class CodecContract:
         oracle = FramesOnly(reader)
         for kind in (None, *{frame.kind for frame in self.frames}, Kind(9)):
             for start, stop in self._time_ranges():
-                found = list(reader.slice(start, stop, kind))
-                expected = list(oracle.slice(start, stop, kind))
-                assert [(frame.time, frame.kind) for frame in found] == [(one.time, one.kind) for one in expected]
-                assert same([dict(frame.data) for frame in found], [dict(one.data) for one in expected])
+                _assert_same_frames(reader.slice(start, stop, kind), oracle.slice(start, stop, kind))
         with pytest.raises(ValueError, match="time"):
             list(reader.slice(math.nan))
 
@@ -279,9 +289,7 @@ class CodecContract:
             for time in (*times, *(time - 0.01 for time in times), -math.inf, math.inf):
                 until = [frame for frame in reader.frames(kind) if frame.time <= time]
                 if until:
-                    found = reader.at(time, kind)
-                    assert (found.time, found.kind) == (until[-1].time, kind)
-                    assert same(dict(found.data), dict(until[-1].data))
+                    _assert_same_frames([reader.at(time, kind)], until[-1:])
                 else:
                     with pytest.raises(EmptyLog):
                         reader.at(time, kind)
@@ -354,17 +362,12 @@ class CodecContract:
         reader = self._round_trip(tmp_path)
         orders = sorted(order for rows in self._rows(reader, Scan(columns=())).values() for order, _ in rows)
         for step in (1, 2):
-            taken = list(reader.take(orders[::step]))
-            assert [(frame.time, frame.kind) for frame in taken] == [
-                (one.time, one.kind) for one in self.frames[::step]
-            ]
-            assert same([dict(frame.data) for frame in taken], [dict(one.data) for one in self.frames[::step]])
+            _assert_same_frames(reader.take(orders[::step]), self.frames[::step])
         assert list(reader.take([])) == []
 
     def test_scan_follows_a_growing_log(self, tmp_path: Path) -> None:
         """Scans after a position, again and again while the log grows, give every row once."""
-        if not (self._reads and self._writes and self.live):
-            pytest.skip(f"{self.codec.name} does not both read and write as frames come")
+        self._need_both(live=True)
         path = self._path(tmp_path)
         position: Position | None = None
         seen: list[tuple[int, float]] = []
@@ -382,17 +385,14 @@ class CodecContract:
         """A log that was replaced or cut refuses a position, and every log refuses bytes that are not a position."""
         reader = self._round_trip(tmp_path)
         (*_, last) = reader.scan()
-        other = tmp_path / "other"
-        other.mkdir()
-        with self.codec.write(self._path(other), self.header) as writer:
-            writer.write_all((*self.frames[:1], *self.frames[2:], self.frames[1]))
-        with self.codec.write(self._path(tmp_path / "short"), self.header) as writer:
-            writer.write_all(self.frames[:1])
-        with self.codec.write(self._path(tmp_path / "values"), self.header) as writer:
-            writer.write_all(self._with_other_values())
-        for path in (self._path(other), self._path(tmp_path / "short"), self._path(tmp_path / "values")):
+        others = {
+            "order": (*self.frames[:1], *self.frames[2:], self.frames[1]),
+            "short": self.frames[:1],
+            "values": self._with_other_values(),
+        }
+        for name, frames in others.items():
             with pytest.raises(InvalidPosition):
-                list(self.codec.read(path).scan(Scan(after=last.position)))
+                list(self._round_trip(tmp_path / name, frames).scan(Scan(after=last.position)))
         for nonsense in ("", "x", "1" * 400, "-1-"):
             with pytest.raises(InvalidPosition):
                 list(reader.scan(Scan(after=nonsense)))
@@ -412,12 +412,9 @@ class CodecContract:
 
     def test_absent_null_and_nan_are_three_things(self, tmp_path: Path) -> None:
         """A column knows which rows have a value, which are null, and which lack the key."""
-        if not (self._reads and self._writes and self.gaps):
+        if not self.gaps:
             pytest.skip(f"{self.codec.name} has no gaps")
-        path = self._path(tmp_path)
-        with self.codec.write(path, self.header) as writer:
-            writer.write_all(self.gaps)
-        table = self.codec.read(path).table("stats")
+        table = self._round_trip(tmp_path, self.gaps).table("stats")
         assert table.valid("reward").tolist() == [True, False, False, True]
         assert table.column("reward").present.tolist() == [True, False, True, True]
         assert same(table["reward"].tolist(), [1.5, math.nan, math.nan, math.nan])
@@ -433,16 +430,13 @@ class CodecContract:
 
     def test_log_without_frames(self, tmp_path: Path) -> None:
         """A log that was closed at once can be read."""
-        if not (self._reads and self._writes):
-            pytest.skip(f"{self.codec.name} does not both read and write")
+        self._need_both()
         path = self._path(tmp_path)
         self.codec.write(path, self.header).close()
         assert list(self.codec.read(path).frames(on_damage="raise")) == []
 
     def test_never_overwrites(self, tmp_path: Path) -> None:
         """An existing log stays as it is."""
-        if not self._writes:
-            pytest.skip(f"{self.codec.name} does not write")
         path = self._written(tmp_path)
         before = path.read_bytes()
         with pytest.raises(LogExists):
@@ -494,9 +488,7 @@ class CodecContract:
                 assert not promised, f"the first {cut} bytes hold {promised} whole frames"
                 continue
             assert rows == len(back) >= promised, f"the first {cut} bytes hold {promised} whole frames"
-            for frame, expected in zip(back, self.frames, strict=False):
-                assert (frame.time, frame.kind) == (expected.time, expected.kind)
-                assert same(dict(frame.data), dict(expected.data))
+            _assert_same_frames(back[: len(self.frames)], self.frames[: len(back)])
             counts.append(len(back))
         assert counts == sorted(counts), "a longer file gave fewer frames"
 
@@ -531,8 +523,7 @@ class CodecContract:
 
     def test_follows_a_growing_log(self, tmp_path: Path) -> None:
         """A reader sees each frame that is written while it waits, and ends when waiting ends."""
-        if not (self._reads and self._writes and self.live):
-            pytest.skip(f"{self.codec.name} does not both read and write as frames come")
+        self._need_both(live=True)
         path = self._path(tmp_path)
         done = threading.Event()
         seen: list[float] = []
