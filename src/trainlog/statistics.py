@@ -224,7 +224,7 @@ def improvement_interval(new: Scores, old: Scores, *, confidence: float = 0.95) 
     z = _normal_quantile(confidence)
     ends = []
     for one, two in zip(*_sides(new, old), strict=True):
-        share = np.atleast_1d(probability_of_improvement(one, two))
+        share = probability_of_improvement(one, two)
         m, n = len(one), len(two)
         sides = []
         for end in (0.0, 1.0):
@@ -234,8 +234,8 @@ def improvement_interval(new: Scores, old: Scores, *, confidence: float = 0.95) 
                 spread = 1 + ((m + n) / 2 - 1) * ((1 - middle) / (2 - middle) + middle / (1 + middle))
                 inside = np.abs(share - middle) < z * np.sqrt(middle * (1 - middle) / (m * n) * spread)
                 near, far = np.where(inside, middle, near), np.where(inside, far, middle)
-            sides.append(far.reshape(np.shape(one)[1:]) if min(m, n) > 1 else np.full(np.shape(one)[1:], np.nan))
-        ends.append(Interval(share.reshape(np.shape(one)[1:]), *sides))
+            sides.append(far if min(m, n) > 1 else np.full_like(share, np.nan))
+        ends.append(Interval(share, *sides))
     return _mean_interval(ends)
 
 
