@@ -26,10 +26,10 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 Autoreset = Literal["next_step", "same_step", "disabled"] | enum.Enum  # or Gymnasium's AutoresetMode
-AUTORESETS: Final = ("next_step", "same_step", "disabled")
 
 # What the next row of an environment is: a step of its episode, the first step of an episode, its reset, or nothing.
 _OPEN, _BEGINS, _RESETS, _ENDED = range(4)
+_AFTER_END: Final = {"next_step": _RESETS, "same_step": _BEGINS, "disabled": _ENDED}
 
 
 class Log(Protocol):
@@ -223,11 +223,11 @@ class VectorRecorder(_Recorder):
         """
         super().__init__(log, **settings)
         mode = str(getattr(autoreset, "name", autoreset)).lower()
-        if mode not in AUTORESETS:
-            raise ValueError(f"autoreset is one of {', '.join(AUTORESETS)}, not {autoreset!r}")
+        if mode not in _AFTER_END:
+            raise ValueError(f"autoreset is one of {', '.join(_AFTER_END)}, not {autoreset!r}")
         num_envs = whole_number(num_envs, 1, "num_envs is 1 or more")
         self._num_envs = num_envs
-        self._after_end = {"next_step": _RESETS, "same_step": _BEGINS, "disabled": _ENDED}[mode]
+        self._after_end = _AFTER_END[mode]
         self._ids: Ints = np.arange(self._env_id, self._env_id + num_envs)
         self._state = np.full(num_envs, _BEGINS, np.int8)
         self._all_open = False
@@ -279,10 +279,8 @@ class VectorRecorder(_Recorder):
 
         """
         rewards = self._row("reward", reward, np.float64)
-        terminations, truncations = (
-            self._row("terminated", terminated, np.bool_),
-            self._row("truncated", truncated, np.bool_),
-        )
+        terminations = self._row("terminated", terminated, np.bool_)
+        truncations = self._row("truncated", truncated, np.bool_)
         done = terminations | truncations
         obs = self._by_row("obs", obs)
         self._check(data, final_obs)
