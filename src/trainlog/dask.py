@@ -57,15 +57,13 @@ def read_runs(
     if not fragments:
         empty: dask.dataframe.DataFrame = frames.from_pandas(meta, npartitions=1)
         return empty
-    found: dask.dataframe.DataFrame = frames.from_map(_Read(), fragments, meta=meta)
+    found: dask.dataframe.DataFrame = frames.from_map(_read, fragments, meta=meta)
     return found
 
 
-class _Read:
-    """The function of a Dask task; Dask requests fewer columns by `columns`, as with its own readers."""
-
-    def __call__(self, fragment: Fragment, columns: Sequence[str] | None = None) -> pandas.DataFrame:
-        return _pandas((fragment if columns is None else fragment.select(columns)).arrow())
+def _read(fragment: Fragment, columns: Sequence[str] | None = None) -> pandas.DataFrame:
+    """The rows of a fragment, in a Dask task; Dask requests fewer columns by `columns`, as with its own readers."""
+    return _pandas((fragment if columns is None else fragment.select(columns)).arrow())
 
 
 def _pandas(table: Any) -> pandas.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trainlog.catalog.fragments import Fragment, OnError
@@ -71,7 +72,7 @@ def _source(data: Any, plan: Plan) -> Any:
 
         def get_read_tasks(self, parallelism: int, *more: Any, **options: Any) -> list[Any]:
             fragments = plan.fragments(max(plan.size // max(parallelism, 1), 1))
-            return [data.ReadTask(_Read(fragment), self._about(fragment), plan.arrow()) for fragment in fragments]
+            return [data.ReadTask(partial(_read, one), self._about(one), plan.arrow()) for one in fragments]
 
         def _about(self, fragment: Fragment) -> Any:
             from ray.data.block import BlockMetadata
@@ -82,11 +83,6 @@ def _source(data: Any, plan: Plan) -> Any:
     return RunsDatasource()
 
 
-class _Read:
-    """The function of a Ray task."""
-
-    def __init__(self, fragment: Fragment) -> None:
-        self._fragment = fragment
-
-    def __call__(self) -> list[Any]:
-        return [self._fragment.arrow()]
+def _read(fragment: Fragment) -> list[Any]:
+    """The blocks of a Ray task."""
+    return [fragment.arrow()]
