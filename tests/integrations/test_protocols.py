@@ -75,6 +75,19 @@ def test_keras(imported: Imported, tmp_path: Path) -> None:
     assert (meta["model"], meta["optimizer"], meta["epochs"]) == ("line", {"lr": 0.5}, 2)
 
 
+def test_metadata_that_are_given_precede_those_of_the_library(imported: Imported, tmp_path: Path) -> None:
+    module = imported("keras", keras__callbacks={"Callback": type("Callback", (), {})})
+    for name, given in (("run", {"model": "mine"}), ("other", None)):
+        callback = module.TrainlogCallback(tmp_path / f"{name}.flog", metadata=given)
+        callback.model = SimpleNamespace(name="line")
+        for epochs in (1, 2):  # two calls of fit
+            callback.params = {"epochs": epochs}
+            callback.on_train_begin()
+            callback.on_train_end()
+        meta = trainlog.open(tmp_path / f"{name}.flog").header.meta
+        assert (meta["model"], meta["epochs"]) == ("mine" if given else "line", 2)
+
+
 def test_transformers(imported: Imported, tmp_path: Path) -> None:
     module = imported("transformers", transformers={"TrainerCallback": type("TrainerCallback", (), {})})
     arguments = SimpleNamespace(output_dir="out", to_sanitized_dict=lambda: {"lr": 0.1, "hub_token": "<HUB_TOKEN>"})

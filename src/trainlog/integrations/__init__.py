@@ -16,7 +16,7 @@ from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["NotKept", "configuration", "is_number", "number", "numbered", "stats"]
+__all__ = ["NotKept", "configuration", "is_number", "number", "numbered", "settings_with", "stats"]
 
 
 class NotKept:
@@ -62,6 +62,15 @@ def stats(values: Mapping[str, Any], step: Any = None) -> dict[str, Any]:
 def configuration(values: Mapping[Any, Any]) -> dict[str, Any]:
     """A configuration with text keys; values that a log cannot hold become text, functions and classes their name."""
     return {str(key): storable(one, _name) for key, one in values.items()}
+
+
+def settings_with(facts: Mapping[str, Any], given: Mapping[str, Any], *, again: bool) -> dict[str, Any]:
+    """The arguments of a recorder: those that were *given*, and *facts* of the library as metadata.
+
+    Metadata that were given precede *facts*. A log that was started before is continued *again*.
+    """
+    merged = {**given, "metadata": {**facts, **(given.get("metadata") or {})}}
+    return merged | ({"resume": True, "overwrite": False} if again else {})
 
 
 def _name(value: Any) -> str:

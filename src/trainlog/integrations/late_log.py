@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from trainlog.integrations import configuration
+from trainlog.integrations import configuration, settings_with
 from trainlog.model import EndState
 from trainlog.recorder import TrainingRecorder
 
@@ -18,28 +18,28 @@ class LateLog:
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, settings: Mapping[str, Any]) -> None:
         self._given = log
-        self._settings = dict(settings)
+        self._settings = settings
+        self._facts: Mapping[str, Any] = {}
         self._open = log if isinstance(log, TrainingRecorder) else None
         self._has_begun = self._open is not None
 
     def recorder(self) -> TrainingRecorder:
         """The open recorder."""
         if self._open is None:
-            settings = self._settings
-            if self._has_begun:
-                settings = {**settings, "resume": True, "overwrite": False}
+            settings = settings_with(self._facts, self._settings, again=self._has_begun)
             self._open = TrainingRecorder(os.fspath(self._given), **settings)  # type: ignore[arg-type]
             self._has_begun = True
         return self._open
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
-        """Add metadata to the log, which may have been started."""
+        """Add metadata to the log, which may have been started; those of the settings precede them."""
         values = configuration(values)
         if not self._has_begun:
-            self._settings["metadata"] = {**values, **self._settings.get("metadata", {})}
-        else:
-            self.recorder().update_metadata(values)
-        self.recorder()
+            self._facts = values
+            self.recorder()
+            return
+        given = self._settings.get("metadata") or {}
+        self.recorder().update_metadata({key: one for key, one in values.items() if key not in given})
 
     def close(self, state: EndState | None = None, reason: str = "") -> None:
         """Close the log, unless it was given as a recorder; see `trainlog.TrainingRecorder.close`."""

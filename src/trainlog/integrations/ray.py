@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.errors import MissingExtra
-from trainlog.integrations import configuration, stats
+from trainlog.integrations import configuration, settings_with, stats
 from trainlog.recorder import TrainingRecorder
 
 try:
@@ -53,11 +53,9 @@ class TrainlogLoggerCallback(LoggerCallback):
         if self._folder is not None:
             path = self._folder / trial.storage.experiment_dir_name / f"{trial}.flog"
         facts = {"trial": str(trial), "trial_id": trial.trial_id, **configuration(trial.config)}
-        metadata = {**facts, **self._settings.get("metadata", {})}
         resume = not self._settings.get("overwrite", False)
-        settings = {"task": str(trial.trainable_name), "resume": resume, **self._settings, "metadata": metadata}
-        if path in self._started:  # the trial failed, and is started again
-            settings |= {"resume": True, "overwrite": False}
+        given = {"task": str(trial.trainable_name), "resume": resume, **self._settings}
+        settings = settings_with(facts, given, again=path in self._started)  # a trial that failed is started again
         self._started.add(path)
         self._logs[trial] = TrainingRecorder(path, **settings)
 

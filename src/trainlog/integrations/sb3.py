@@ -15,7 +15,7 @@ import numpy as np
 
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import MissingExtra
-from trainlog.integrations import configuration, stats
+from trainlog.integrations import configuration, settings_with, stats
 from trainlog.media import MediaRecorder
 from trainlog.recorder import TrainingRecorder
 
@@ -136,10 +136,8 @@ class TrainlogCallback(BaseCallback):
             self._format = TrainlogOutputFormat(self._to)
         else:
             given = {"task": type(self.model).__name__, **self._arguments}
-            metadata = {**_facts(self.model), **given.pop("metadata", {})}
-            if self._steps is not None:
-                given |= {"resume": True, "overwrite": False}
-            self._format = TrainlogOutputFormat(self._to, **{**given, "metadata": metadata})
+            settings = settings_with(_facts(self.model), given, again=self._steps is not None)
+            self._format = TrainlogOutputFormat(self._to, **settings)
         self.logger.output_formats.append(self._format)
         last = self.model._last_obs if self._observations else None
         if self._steps is None:
