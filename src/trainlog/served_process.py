@@ -35,11 +35,13 @@ class ServedPage:
         command = [sys.executable, "-m", "trainlog", *arguments]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
+        assert self._process.stdin is not None
         assert self._process.stderr is not None
+        self._input, self._output = self._process.stdin, self._process.stderr
         guard = threading.Timer(PATIENCE, self._process.kill)
         guard.start()
         said = ""
-        for line in self._process.stderr:
+        for line in self._output:
             said = line.strip().removeprefix("trainlog: ")
             if said.startswith("http://"):
                 break
@@ -62,26 +64,22 @@ class ServedPage:
             OSError: when it has ended.
 
         """
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
+        self._input.write(f"{line}\n")
+        self._input.flush()
 
     def close(self) -> None:
         """End the server; an open page stays, and says that the server is gone."""
-        assert self._process.stdin is not None
-        assert self._process.stderr is not None
         with suppress(OSError):  # for a line that the process has not read
-            self._process.stdin.close()
+            self._input.close()
         try:
             self._process.wait(_FAREWELL)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stderr.close()
+        self._output.close()
 
     def _drain(self) -> None:
         """Read the output of the process, so that it never waits for a reader."""
-        assert self._process.stderr is not None
         with suppress(ValueError):  # it was closed meanwhile
-            for _ in self._process.stderr:
+            for _ in self._output:
                 pass
