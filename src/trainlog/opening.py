@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from trainlog import registry
@@ -23,7 +24,7 @@ from trainlog.storage.source import Source
 if TYPE_CHECKING:
     from trainlog.writers.uploading import UploadingWriter
 
-__all__ = ["OpenedLog", "RecordingPlace", "begin", "changed_metadata", "is_switched_off", "rank_of", "recording_place"]
+__all__ = ["OpenedLog", "RecordingPlace", "begin", "is_switched_off", "rank_of", "recording_place"]
 
 
 class OpenedLog(NamedTuple):
@@ -33,6 +34,7 @@ class OpenedLog(NamedTuple):
         writer: the writer of the log.
         elapsed: seconds since the run began.
         meta: the metadata of a resumed log; None for a new log, whose metadata are those that were given.
+        changed: those of the given metadata that replace the ones of a resumed log.
         uploader: the same writer, if it uploads the log; otherwise None.
 
     """
@@ -40,6 +42,7 @@ class OpenedLog(NamedTuple):
     writer: Writer
     elapsed: float = 0.0
     meta: Mapping[str, Any] | None = None
+    changed: Mapping[str, Any] = MappingProxyType({})
     uploader: UploadingWriter | None = None
 
 
@@ -183,7 +186,7 @@ def _head(path: Path) -> bytes:
 
 def _resumed(path: Path, header: Header) -> OpenedLog:
     old = registry.open(path).header.meta
-    changed = changed_metadata(old, header.meta)
+    changed = _changed_metadata(old, header.meta)
     note: dict[str, Any] = {"metadata": changed} if changed else {}
     if len(header.run) > 1:
         note["run"] = _without_patch(header.run)
@@ -194,10 +197,10 @@ def _resumed(path: Path, header: Header) -> OpenedLog:
     if "shard" in header.meta and isinstance(began, int | float):
         # Shards are merged by the time since each began, so a pause counts here as it does for the other shards.
         elapsed = max(elapsed, time.time() - began)
-    return OpenedLog(writer, elapsed, old)
+    return OpenedLog(writer, elapsed, old, changed)
 
 
-def changed_metadata(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _changed_metadata(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the *given* metadata that replace the *old* ones of a resumed log, as a frame holds them.
 
     The defaults of a recorder replace nothing. A header can hold values that no frame can, such as an int of more than

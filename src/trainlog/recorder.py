@@ -22,7 +22,6 @@ from trainlog.opening import (
     OpenedLog,
     RecordingPlace,
     begin,
-    changed_metadata,
     is_switched_off,
     rank_of,
     recording_place,
@@ -182,7 +181,10 @@ class TrainingRecorder(ClosedByBlock):
         open_logs.add(self)
         stay_informed()
         if opened.meta is not None:
-            self._take_over(meta)
+            # An old value that no frame can hold stays in the header.
+            self._changes = {key: one for key, one in opened.meta.items() if storable(one) == one}
+            if opened.changed:
+                self.update_metadata(opened.changed)
 
     def _opened(self, place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> OpenedLog:
         """Create the log; with *overwrite*, first close another recorder of this process that has it open."""
@@ -193,13 +195,6 @@ class TrainingRecorder(ClosedByBlock):
                 if os.path.abspath(other.path) == os.path.abspath(self.path):  # noqa: PTH100 - resolves ``..``, not links
                     other.close("interrupted", "another recorder took its place")
         return begin(place, header, overwrite=overwrite, resume=resume)
-
-    def _take_over(self, meta: Mapping[str, Any]) -> None:
-        """Continue with the metadata of a resumed log, and record those of *meta* that differ."""
-        # An old value that no frame can hold stays in the header.
-        self._changes = {key: one for key, one in self._given.items() if storable(one) == one}
-        if changed := changed_metadata(self._given, meta):
-            self.update_metadata(changed)
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record the physical state at a step.
