@@ -477,12 +477,12 @@ class TrainingRecorder(ClosedByBlock):
         return None
 
     def note(self, ending: Ending) -> None:
-        """See `trainlog.run_end.OpenLog`."""
+        """Remember a possible end of the run, for `trainlog.run_end`: it counts if nothing is recorded after it."""
         self._noted = ending, self._writer.size()  # frames of `keep_last` change the size, too
         self._put = self._raise_then_put
 
     def close_at_exit(self, ending: Ending | None) -> None:
-        """See `trainlog.run_end.OpenLog`."""
+        """Close at the end of the process, with *ending*, or else with the one that was noted."""
         if ending is None and self._noted is not None and self._noted[1] == self._writer.size():
             ending = self._noted[0]
         self.close(*(ending or ending_of(None)))

@@ -19,12 +19,12 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from trainlog.errors import raise_together
 from trainlog.model import EndState
 
-__all__ = ["ClosedByBlock", "Ending", "OpenLog", "close_first", "ending_of", "open_logs", "stay_informed"]
+__all__ = ["ClosedByBlock", "Ending", "close_first", "ending_of", "open_logs", "stay_informed"]
 
 _LETTERS: Final = 500
 
@@ -35,18 +35,6 @@ FINISHED: Final[Ending] = ("finished", "")
 _NO_END: Final[Ending] = ("interrupted", "the session ended while the log was open")
 # The exit codes that a shell reports for a process killed by one of these signals.
 _BY_SIGNAL: Final = {128 + number: number.name for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-
-class OpenLog(Protocol):
-    """An open log, which is informed of the end of the process."""
-
-    def note(self, ending: Ending) -> None:
-        """Remember a possible end of the run: it counts if nothing is recorded after it."""
-        ...
-
-    def close_at_exit(self, ending: Ending | None) -> None:
-        """Close at the end of the process, with *ending*, or with the one that was noted."""
-        ...
 
 
 class ClosedByBlock(ABC):
@@ -66,7 +54,7 @@ class ClosedByBlock(ABC):
 
 
 open_logs: weakref.WeakSet[Any] = weakref.WeakSet()
-"""The `OpenLog`s of this process."""
+"""The open `trainlog.TrainingRecorder`s of this process, which are informed of its end."""
 
 _known_error: BaseException | None = None  # the last uncaught error from before the first log was opened
 _informed = 0  # the process that was informed last
