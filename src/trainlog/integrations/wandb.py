@@ -139,7 +139,6 @@ class Run(ClosedByBlock):
         summary: Mapping[str, Any],
     ) -> None:
         self._log = log
-        self._media = None if log is None else MediaRecorder(log)
         self.log_file = None if log is None else Path(log.path)
         self.dir = "" if self.log_file is None else str(self.log_file.parent)
         self.name: str = facts["name"]
@@ -168,14 +167,14 @@ class Run(ClosedByBlock):
 
         """
         at = self.step if step is None else int(step)
-        if self._log is not None and self._media is not None:
+        if self._log is not None:
             now = self._log.now()
             values, objects = parted(data, "")
             frame = {"_step": at, **values} if "step" in values else {"step": at, **values}
             if values or not objects:
                 self._log.record_stats_frame(now, frame)
             for tag, one in objects:
-                one.record(self._media, self._log, now, tag, at)
+                one.record(MediaRecorder(self._log), self._log, now, tag, at)
             self.summary._logged({key: value for key, value in values.items() if is_number(value)})
         self.step = max(self.step, at + (step is None if commit is None else commit))
 
