@@ -200,10 +200,8 @@ def _output(command: Sequence[str], folder: str, end: float, most: int) -> tuple
     import subprocess
 
     options = ["-c", "core.fsmonitor=false", "-c", "core.quotepath=true", "-c", "core.untrackedCache=keep"]
-    options += [
-        "-c",
-        "diff.autoRefreshIndex=false",
-    ]  # not covered by optional locks: a killed git would leave the index locked
+    # This is not covered by optional locks: a killed git would leave the index locked.
+    options += ["-c", "diff.autoRefreshIndex=false"]
     try:
         process = subprocess.Popen(
             ["git", "--no-pager", *options, *command],
