@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -177,6 +177,17 @@ def _typing(path: RemotePath) -> Iterator[None]:
         raise found from (None if found is error else error)
 
 
+def _ask(path: RemotePath, question: Callable[[Any, str], Any]) -> tuple[str, Any]:
+    """The name of *path* in its file system, and the answer of that to *question*; None if there is nothing there."""
+    fs, name = _storage(path)
+    with _typing(path):
+        fs.invalidate_cache(name)
+        try:
+            return name, question(fs, name)
+        except _ABSENT:
+            return name, None
+
+
 def info_of(path: RemotePath) -> Info | None:
     """What the storage currently reports about one object; None if there is none.
 
@@ -184,14 +195,8 @@ def info_of(path: RemotePath) -> Info | None:
         LogReadError: when the storage does not say.
 
     """
-    fs, name = _storage(path)
-    with _typing(path):
-        fs.invalidate_cache(name)
-        try:
-            found = fs.info(name)
-        except _ABSENT:
-            return None
-    if found.get("type") == "directory":
+    name, found = _ask(path, lambda fs, name: fs.info(name))
+    if found is None or found.get("type") == "directory":
         return None
     info = Info.of(name, found)
     if info is None:
@@ -264,13 +269,9 @@ def list_folder(folder: RemotePath) -> dict[str, Info | None] | None:
         LogReadError: when the storage does not say.
 
     """
-    fs, name = _storage(folder)
-    with _typing(folder):
-        fs.invalidate_cache(name)
-        try:
-            found = fs.ls(name, detail=True)
-        except _ABSENT:
-            return None
+    name, found = _ask(folder, lambda fs, name: fs.ls(name, detail=True))
+    if found is None:
+        return None
     inside: dict[str, Info | None] = {}
     for one in found:
         inner = _below(one["name"], name)
@@ -283,14 +284,9 @@ def list_folder(folder: RemotePath) -> dict[str, Info | None] | None:
 
 def find(folder: RemotePath) -> dict[str, Info | None]:
     """All files below a folder, by their paths relative to it; raises as `list_folder` does."""
-    fs, name = _storage(folder)
-    with _typing(folder):
-        fs.invalidate_cache(name)
-        try:
-            found = fs.find(name, detail=True)
-        except _ABSENT:
-            return {}
-    files = {_below(full, name): one for full, one in found.items() if one["type"] == "file" and full[-1:] != "/"}
+    name, found = _ask(folder, lambda fs, name: fs.find(name, detail=True))
+    every = (found or {}).items()
+    files = {_below(full, name): one for full, one in every if one["type"] == "file" and full[-1:] != "/"}
     return {inner: Info.of(_join(name, inner), one) for inner, one in files.items() if inner}
 
 
