@@ -21,6 +21,7 @@ from trainlog.storage.location import PARTS, is_collapsed, is_url
 from trainlog.storage.replace import temporary_name
 
 __all__ = [
+    "PART",
     "RemoteFolder",
     "Stored",
     "chain",
@@ -31,8 +32,10 @@ __all__ = [
     "split_url",
 ]
 
+PART: Final = re.compile(r"[0-9]{20}")
+"""The name of a part within its folder."""
+
 _USER: Final = re.compile(r"//[^/@]*@")
-_PART: Final = re.compile(r"[0-9]{20}")
 
 # File systems where an object appears as a whole or not at all; on others it is renamed once it is whole.
 _WHOLE_AT_ONCE: Final = frozenset(
@@ -69,14 +72,14 @@ def part_name(offset: int) -> str:
 def is_part(name: str) -> bool:
     """Whether a file of that name is a part of a log."""
     folder, _, last = name.rpartition("/")
-    return folder.endswith(PARTS) and _PART.fullmatch(last) is not None
+    return folder.endswith(PARTS) and PART.fullmatch(last) is not None
 
 
 def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:
     """The offsets of the parts of *log* among the objects *listed*, and the bytes of each."""
     start = len(log) + len(PARTS) + 1
     found = {name[start:]: stored.size for name, stored in listed.items() if name.startswith(f"{log}{PARTS}/")}
-    return {int(name): size for name, size in found.items() if _PART.fullmatch(name)}
+    return {int(name): size for name, size in found.items() if PART.fullmatch(name)}
 
 
 def chain(parts: Mapping[int, int], start: int = 0) -> Iterator[tuple[int, int]]:

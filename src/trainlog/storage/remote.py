@@ -12,7 +12,6 @@ the byte where the first one ends, and so on.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 import threading
@@ -26,6 +25,7 @@ from typing import Any, Final
 from trainlog.errors import CorruptLog, InvalidPosition, LogNotFound, LogReadError, TrainlogError, UnknownFormat
 from trainlog.storage.filesystem import Info, Range, fetch, fetch_each, find, info_of, list_folder, name_of, start_of
 from trainlog.storage.location import PARTS, RemotePath, location
+from trainlog.storage.parts import PART, chain, is_part
 from trainlog.storage.snapshot import Snapshot, forget_bytes, lock
 from trainlog.storage.source import Source, Wait, never
 
@@ -43,7 +43,6 @@ _KNOWN: Final = 1 << 15  # files and folders whose answers are kept
 _WINDOW: Final = 64 << 20  # the most bytes that are read ahead
 _LEAST: Final = 1 << 18  # bytes to read after a seek
 _TRIES: Final = 4  # how often reading a file that grows meanwhile is tried
-_PART: Final = re.compile(r"[0-9]{20}")
 
 
 # --- what is there ---
@@ -163,17 +162,9 @@ def _in_parts(path: RemotePath) -> Snapshot | None:
 
 
 def _joined(objects: Mapping[str, Info | None]) -> Snapshot | None:
-    """The chain of the objects that are parts; None if there is none.
-
-    The first is at byte 0, and each further one begins where the previous one ends. Objects outside the chain are not
-    parts.
-    """
-    found = {int(name): info for name, info in objects.items() if info is not None and _PART.fullmatch(name)}
-    parts: list[Info] = []
-    end = 0
-    while (part := found.get(end)) is not None and part.size:
-        parts.append(part)
-        end += part.size
+    """The chain of the objects that are parts, by their names; None if there is none."""
+    found = {int(name): info for name, info in objects.items() if info is not None and PART.fullmatch(name)}
+    parts = [found[start] for start, _ in chain({start: info.size for start, info in found.items()})]
     return Snapshot(parts, "/".join(part.version for part in parts), is_immutable=True) if parts else None
 
 
@@ -291,7 +282,7 @@ def list_tree(root: RemotePath) -> Listing:
         folder, _, last = inner.rpartition("/")
         if any(part.startswith(".") for part in inner.split("/")):
             continue
-        if folder.endswith(PARTS) and _PART.fullmatch(last):
+        if is_part(inner):
             parts.setdefault(folder.removesuffix(PARTS), {})[last] = info
         else:
             files[inner] = info
