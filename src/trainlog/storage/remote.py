@@ -91,25 +91,21 @@ def look(path: RemotePath, age: float = _FRESH, before: Snapshot | None = None) 
 
     """
     with _asking[hash(path) % len(_asking)]:
-        return _look(path, age, before)
-
-
-def _look(path: RemotePath, age: float, before: Snapshot | None) -> Snapshot | None:
-    with lock:
-        asked, known = _files.get(path, (-_FRESH, before))
-    if age and (listing := path.known_listing) is not None and listing.knows(path):
-        found = listing.snapshot(path)
-        if known is not None and found is not None and known is not found:
-            found = _after(path, known, found)
-    elif time.monotonic() - asked < age:
-        return known
-    else:
-        began = time.monotonic()
-        found = _first_look(path) if known is None else _another_look(path, known)
-        if found is not None:
-            found.taken = began
-    _remember(_files, path, found)
-    return found
+        with lock:
+            asked, known = _files.get(path, (-_FRESH, before))
+        if age and (listing := path.known_listing) is not None and listing.knows(path):
+            found = listing.snapshot(path)
+            if known is not None and found is not None and known is not found:
+                found = _after(path, known, found)
+        elif time.monotonic() - asked < age:
+            return known
+        else:
+            began = time.monotonic()
+            found = _first_look(path) if known is None else _another_look(path, known)
+            if found is not None:
+                found.taken = began
+        _remember(_files, path, found)
+        return found
 
 
 def _first_look(path: RemotePath) -> Snapshot | None:
