@@ -18,7 +18,7 @@ from trainlog.codec import Writer
 from trainlog.conventions import RUN_STATE
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
-from trainlog.writers.combine import first_to_drop, snapshot
+from trainlog.writers.combine import ForwardingWriter, first_to_drop, snapshot
 
 __all__ = ["RetryingWriter"]
 
@@ -30,7 +30,7 @@ _MAX_DRAIN: Final = 100  # waiting frames that one call of `write` writes at mos
 _FRAME_OVERHEAD: Final = 500  # bytes of memory that a frame takes without its values
 
 
-class RetryingWriter(Writer):
+class RetryingWriter(ForwardingWriter):
     """Writes to another writer; while that one raises `OSError`, frames wait in memory, and no error is raised.
 
     When it can write again, the next ``write``, ``flush``, ``sync`` or ``close`` writes the waiting frames in order.
@@ -53,7 +53,7 @@ class RetryingWriter(Writer):
             limit_bytes: memory limit for the waiting frames.
 
         """
-        self._writer = writer
+        super().__init__(writer)
         self._put = writer.put
         self._limit = limit_bytes
         self._failing = False
@@ -68,7 +68,6 @@ class RetryingWriter(Writer):
         self._lock = self.lock = writer.lock or threading.RLock()
         self._draining = False
         self._pid = os.getpid()
-        self.keeps_run_state = writer.keeps_run_state
 
     def write(self, frame: Frame) -> None:
         """Write *frame*, or keep a copy of it until it can be written."""
@@ -219,14 +218,6 @@ class RetryingWriter(Writer):
         """Write the waiting frames, and sync the other writer."""
         self.retry()
         self._writer.sync()
-
-    def size(self) -> int | None:
-        """The size of the other writer's log."""
-        return self._writer.size()
-
-    def check(self, frame: Frame) -> None:
-        """Raise what the other writer would raise for *frame*."""
-        self._writer.check(frame)
 
     def close(self) -> None:
         """Write the waiting frames, warn about those that cannot be written, and close the other writer.
