@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from trainlog.codec import Codec
 from trainlog.errors import LogExists, LogWriteError
-from trainlog.model import Frame, Header, Kind
+from trainlog.model import Header
 from trainlog.storage.replace import temporary_beside
-from trainlog.table.table import Table
-from trainlog.writers.combine import ForwardingWriter
+from trainlog.writers.combine import PassingWriter
 
 __all__ = ["SpooledWriter"]
 
 
-class SpooledWriter(ForwardingWriter):
+class SpooledWriter(PassingWriter):
     """Writes to the spool, and makes the log from it on close. A killed process leaves the spool behind."""
 
     def __init__(self, path: Path, header: Header, spool: Codec) -> None:
@@ -36,22 +33,6 @@ class SpooledWriter(ForwardingWriter):
     @abstractmethod
     def _finish(self, spool: Path, path: Path) -> None:
         """Make the log *path* from *spool*, which is complete."""
-
-    def write(self, frame: Frame) -> None:
-        """Write one frame; it stays in the spool if the process is killed."""
-        self._writer.write(frame)
-
-    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
-        """Write one frame; see `trainlog.codec.Writer.put`."""
-        self._writer.put(time, kind, data)
-
-    def write_table(self, table: Table) -> None:
-        """Write the rows of *table* as frames."""
-        self._writer.write_table(table)
-
-    def put_many(self, frames: Sequence[Frame]) -> None:
-        """Write several frames; see `trainlog.codec.Writer.put_many`."""
-        self._writer.put_many(frames)
 
     def close(self) -> None:
         """Make the log from the spool; can be called more than once.

@@ -1,4 +1,4 @@
-"""Tee writes to several writers, Nowhere to none, ForwardingWriter to another one; Every writes every n-th frame."""
+"""Writers that wrap others: Tee several, PassingWriter one; Every writes every n-th frame, Nowhere none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +15,9 @@ from trainlog.codec import Writer
 from trainlog.conventions import REWIND
 from trainlog.errors import raise_together
 from trainlog.model import Frame, Kind, KindLike
+from trainlog.table.table import Table
 
-__all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "first_to_drop", "snapshot"]
+__all__ = ["Every", "ForwardingWriter", "Nowhere", "PassingWriter", "Tee", "first_to_drop", "snapshot"]
 
 _IMMUTABLE: Final = frozenset([float, int, bool, str, bytes, type(None)])
 _DEPTH: Final = 300  # nesting of lists and maps
@@ -122,6 +123,26 @@ class ForwardingWriter(Writer):
     def close(self) -> None:
         """Close the other writer."""
         self._writer.close()
+
+
+class PassingWriter(ForwardingWriter):
+    """Wraps another writer, and passes the frames on to it as they are."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(writer)
+        self.put = writer.put  # type: ignore[method-assign]  # the hot path of the training loop
+
+    def write(self, frame: Frame) -> None:
+        """Write *frame* to the other writer."""
+        self._writer.write(frame)
+
+    def put_many(self, frames: Sequence[Frame]) -> None:
+        """Write *frames* to the other writer."""
+        self._writer.put_many(frames)
+
+    def write_table(self, table: Table) -> None:
+        """Write the rows of *table* to the other writer."""
+        self._writer.write_table(table)
 
 
 class Every(ForwardingWriter):

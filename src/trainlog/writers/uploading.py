@@ -7,22 +7,20 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Final
 
 from trainlog.codec import Writer
 from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
-from trainlog.model import Frame, Kind
 from trainlog.storage.location import PARTS, written_path
 from trainlog.storage.locks import lock_owner
 from trainlog.storage.parts import RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
 from trainlog.storage.replace import atomic_write
 from trainlog.storage.source import Source
 from trainlog.storage.upload import FrameEnd, Upload
-from trainlog.table.table import Table
-from trainlog.writers.combine import ForwardingWriter
+from trainlog.writers.combine import PassingWriter
 from trainlog.writers.ticker import check_interval, wait_until
 
 __all__ = ["LOCAL_FOLDER", "UploadingWriter", "begin_upload", "local_file"]
@@ -110,7 +108,7 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
                     raise LogExists(f"{target.address(name)} is not the same log as the local file", path=local)
 
 
-class UploadingWriter(ForwardingWriter):
+class UploadingWriter(PassingWriter):
     """A log that is written to a local file by another writer, and uploaded by a thread.
 
     The file is the source of truth: a call returns when the other writer's does, whatever the network does. The thread
@@ -136,7 +134,6 @@ class UploadingWriter(ForwardingWriter):
         check_interval(every)
         super().__init__(writer)
         self.resumed_at = writer.resumed_at
-        self.put = writer.put  # type: ignore[method-assign]  # the hot path of the training loop
         self.upload = upload
         self.url = upload.target.address(str(upload.only))
         self.error = ""
@@ -158,22 +155,6 @@ class UploadingWriter(ForwardingWriter):
     def local(self) -> Path:
         """The local file."""
         return self.upload.source / str(self.upload.only)
-
-    def write(self, frame: Frame) -> None:
-        """Write *frame* to the local file."""
-        self._writer.write(frame)
-
-    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
-        """Write a frame to the local file."""
-        self._writer.put(time, kind, data)
-
-    def put_many(self, frames: Sequence[Frame]) -> None:
-        """Write *frames* to the local file."""
-        self._writer.put_many(frames)
-
-    def write_table(self, table: Table) -> None:
-        """Write the rows of *table* to the local file."""
-        self._writer.write_table(table)
 
     def wait(self, seconds: float) -> bool:
         """Wait until everything written before this call is in the bucket, for at most *seconds*.
