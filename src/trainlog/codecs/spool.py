@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 from trainlog.codec import Codec
@@ -17,8 +17,16 @@ __all__ = ["SpooledWriter"]
 class SpooledWriter(PassingWriter):
     """Writes to the spool, and makes the log from it on close. A killed process leaves the spool behind."""
 
-    def __init__(self, path: Path, header: Header, spool: Codec) -> None:
-        """Begin; *spool* is that other format."""
+    def __init__(self, path: Path, header: Header, spool: Codec, finish: Callable[[Path, Path], object]) -> None:
+        """Begin.
+
+        Args:
+            path: the log.
+            header: its header.
+            spool: the other format.
+            finish: makes the log from the spool, which is complete; called with the paths of the spool and the log.
+
+        """
         try:
             exists = path.exists()
         except OSError as error:  # such as a name that is too long
@@ -26,13 +34,10 @@ class SpooledWriter(PassingWriter):
         if exists:
             raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
         self._path = path
+        self._finish = finish
         self._spool = temporary_beside(path, spool.suffixes[0])
         super().__init__(spool.write(self._spool, header))
         self._done = False
-
-    @abstractmethod
-    def _finish(self, spool: Path, path: Path) -> None:
-        """Make the log *path* from *spool*, which is complete."""
 
     def close(self) -> None:
         """Make the log from the spool; can be called more than once.

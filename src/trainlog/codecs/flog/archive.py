@@ -63,8 +63,7 @@ def compact(
         with CompressedSource(Source(file.name)) as packed:
             if not _same(source, packed):
                 raise LogWriteError("the archive reads back differently from the log; the log is kept", path=target)
-            done = Archive(target, source.size, packed.whole.size)
-    return done
+            return Archive(target, source.size, packed.whole.size)
 
 
 def _pack(source: Source, writer: CompressedWriter, progress: Callable[[int], object] | None) -> None:
@@ -128,9 +127,4 @@ class FlogArchiveCodec(Codec):
 
     def write(self, path: Path, header: Header) -> Writer:
         """Start a log for *path*; the file appears there when the writer is closed."""
-        return _ArchiveWriter(path, header, self._spool)
-
-
-class _ArchiveWriter(SpooledWriter):
-    def _finish(self, spool: Path, path: Path) -> None:
-        compact(spool, path)
+        return SpooledWriter(path, header, self._spool, compact)

@@ -12,7 +12,7 @@ from pathlib import Path
 from trainlog.codec import Codec, Reader, Writer
 from trainlog.codecs.parquet.layout import MAGIC
 from trainlog.codecs.parquet.reader import ParquetReader
-from trainlog.codecs.parquet.writer import ParquetWriter
+from trainlog.codecs.parquet.writer import open_writer
 from trainlog.model import Header
 
 __all__ = ["ParquetCodec"]
@@ -50,4 +50,4 @@ class ParquetCodec(Codec):
             MissingExtra: without pyarrow.
 
         """
-        return ParquetWriter(path, header, self._spool)
+        return open_writer(path, header, self._spool)

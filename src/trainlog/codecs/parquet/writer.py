@@ -22,7 +22,7 @@ from trainlog.scan import Batch, Scan
 from trainlog.storage.replace import atomic_write
 from trainlog.table.values import flatten
 
-__all__ = ["ParquetWriter"]
+__all__ = ["open_writer"]
 
 _MOST_COLUMNS: Final = 2_000  # pyarrow's writer takes a tenth of a megabyte for each; further keys are in `frame`
 _MOST_CELLS: Final = 1 << 23  # of rows built at once: with very many columns, row groups have fewer rows
@@ -33,21 +33,14 @@ _AMBIGUOUS: Final = re.compile(r".*/|[-(\d]|b['\"]|(nan|inf|None|True|False)(#|$
 ColumnTypes = dict[tuple[Kind, str], ColumnType]
 
 
-class ParquetWriter(SpooledWriter):
-    """Writer of a log that is in another format next to the target, and becomes Parquet when it is closed."""
+def open_writer(path: Path, header: Header, spool: Codec) -> SpooledWriter:
+    """A writer of a log that is in the format *spool* next to *path*, and becomes Parquet when it is closed."""
+    pyarrow_modules()
+    # pyarrow imports pandas when it converts the first array, and pandas this module, which cannot be imported any more
+    # while the interpreter ends; a recorder may be closed only then.
+    import concurrent.futures.thread  # noqa: F401
 
-    def __init__(self, path: Path, header: Header, spool: Codec) -> None:
-        """Begin; *spool* is that other format."""
-        pyarrow_modules()
-        # pyarrow imports pandas when it converts the first array, and pandas this module, which cannot be imported any
-        # more while the interpreter ends; a recorder may be closed only then.
-        import concurrent.futures.thread  # noqa: F401
-
-        super().__init__(path, header, spool)
-        self._codec = spool
-
-    def _finish(self, spool: Path, path: Path) -> None:
-        _write(self._codec.read(spool), path)
+    return SpooledWriter(path, header, spool, lambda log, target: _write(spool.read(log), target))
 
 
 def _write(log: Reader, path: Path) -> None:
