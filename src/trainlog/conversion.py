@@ -12,7 +12,7 @@ from typing import Final
 
 from trainlog import registry
 from trainlog.codec import Archive, Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogInUse, LogWriteError
+from trainlog.errors import LogExists, LogInUse
 from trainlog.model import Frame, Kind, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.location import is_folder, local_path, location
@@ -25,6 +25,7 @@ from trainlog.storage.replace import (
     put_new,
     sync_folder,
     temporary_beside,
+    write_errors,
 )
 from trainlog.table.table import Table
 
@@ -96,24 +97,18 @@ def convert(
         header = dataclasses.replace(header, variables=variables)
     header = chosen.declare_columns(header, reader)
     gaps: list[Gap] = []
-    try:
+    with write_errors("cannot write in its folder", target):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = temporary_beside(target)
         folder.mkdir(mode=0o700)
-    except OSError as error:
-        raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
     try:
         blocks, files_left = _with_media(reader, reader.contents(gaps.append), chosen, target)
         with errors_name(target, folder), chosen.write(folder / target.name, header) as writer:
             count = _copy(blocks, writer, progress)
         if overwrite:
             _check_unused(files)
-        try:
+        with write_errors("cannot write it", target):
             _move_all(folder, files, overwrite=overwrite)
-        except OSError as error:
-            if isinstance(error, LogExists):
-                raise
-            raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
     finally:
         rmtree(folder, ignore_errors=True)
     return Conversion(target, count, Counter(map(str, gaps)) + files_left + Counter(writer.losses))

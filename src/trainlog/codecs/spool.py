@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainlog.codec import Codec
-from trainlog.errors import LogExists, LogWriteError
+from trainlog.errors import LogExists
 from trainlog.model import Header
-from trainlog.storage.replace import temporary_beside
+from trainlog.storage.replace import temporary_beside, write_errors
 from trainlog.writers.combine import PassingWriter
 
 __all__ = ["SpooledWriter"]
@@ -27,10 +27,8 @@ class SpooledWriter(PassingWriter):
             finish: makes the log from the spool, which is complete; called with the paths of the spool and the log.
 
         """
-        try:
+        with write_errors("cannot create it", path):  # such as a name that is too long
             exists = path.exists()
-        except OSError as error:  # such as a name that is too long
-            raise LogWriteError(f"cannot create it: {error.strerror}", path=path) from error
         if exists:
             raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
         self._path = path

@@ -20,11 +20,10 @@ from trainlog.errors import (
     LogNotFound,
     LogWriteError,
     LogWriteWarning,
-    TrainlogError,
 )
 from trainlog.storage.location import local_path
 from trainlog.storage.locks import lock, lock_owner, open_locked, unlock
-from trainlog.storage.replace import check_replaceable, sync_folder, temporary_beside
+from trainlog.storage.replace import check_replaceable, sync_folder, temporary_beside, write_errors
 
 __all__ = ["AppendFile", "keep_owner", "set_aside"]
 
@@ -75,23 +74,18 @@ class AppendFile:
         """
         self._begin(local_path(path))
         self._first = first
-        try:
+        with write_errors("cannot create its folder", path):
             self._new_folders += _make_folders(self.path.parent)
-        except OSError as error:
-            raise LogWriteError(f"cannot create its folder: {error.strerror}", path=path) from error
-        try:
-            fd = -1
-            while fd < 0:
-                fd = self._replaced(first) if replace else self._created(first)
-            self._fd = fd
-        except FileExistsError as error:
-            who = lock_owner(self.path)
-            why = f"{who} is writing it" if who else "an existing log is never overwritten by default"
-            raise LogExists(f"there is a file already, and {why}", path=path) from error
-        except OSError as error:
-            if isinstance(error, TrainlogError):
-                raise
-            raise LogWriteError(f"cannot create the log: {error.strerror}", path=path) from error
+        with write_errors("cannot create the log", path):
+            try:
+                fd = -1
+                while fd < 0:
+                    fd = self._replaced(first) if replace else self._created(first)
+                self._fd = fd
+            except FileExistsError as error:
+                who = lock_owner(self.path)
+                why = f"{who} is writing it" if who else "an existing log is never overwritten by default"
+                raise LogExists(f"there is a file already, and {why}", path=path) from error
         self._end = len(first)
         _open_files.add(self)
 
@@ -107,15 +101,12 @@ class AppendFile:
         """
         self = cls.__new__(cls)
         self._begin(Path(path))
-        try:
-            self._fd = open_locked(self.path, _FLAGS)
-            self._end = os.fstat(self._fd).st_size
-        except FileNotFoundError as error:
-            raise LogNotFound("there is no such file", path=path) from error
-        except OSError as error:
-            if isinstance(error, TrainlogError):
-                raise
-            raise LogWriteError(f"cannot open the log to continue it: {error.strerror}", path=path) from error
+        with write_errors("cannot open the log to continue it", path):
+            try:
+                self._fd = open_locked(self.path, _FLAGS)
+                self._end = os.fstat(self._fd).st_size
+            except FileNotFoundError as error:
+                raise LogNotFound("there is no such file", path=path) from error
         _open_files.add(self)
         return self
 
@@ -273,12 +264,9 @@ class AppendFile:
             LogWriteError: when the system refuses.
 
         """
-        with self.lock:
-            try:
-                os.ftruncate(self._fd, size)
-                self._end = size
-            except OSError as error:
-                raise LogWriteError(f"cannot cut off its torn tail: {error.strerror}", path=self.path) from error
+        with self.lock, write_errors("cannot cut off its torn tail", self.path):
+            os.ftruncate(self._fd, size)
+            self._end = size
 
     def sync(self) -> None:
         """Wait until everything that was written is on the disk, so that it survives a power cut.
@@ -292,28 +280,25 @@ class AppendFile:
 
         """
         fd = -1
-        try:
-            with self.lock:
-                if self._fd < 0:
-                    return
-                self._recover()
-                message = self._settle()
-                end, folders = self._end, self._new_folders
-                if end != self._synced:
-                    fd = os.dup(self._fd)  # a duplicate that nobody closes meanwhile
-            if fd >= 0:
-                _fdatasync(fd)
-                for folder in folders:
-                    sync_folder(folder)
-                self._synced = end
-                self._new_folders = [folder for folder in self._new_folders if folder not in folders]
-        except OSError as error:
-            if isinstance(error, LogWriteError):
-                raise
-            raise LogWriteError(f"cannot bring it to the disk: {error.strerror}", path=self.path) from error
-        finally:
-            if fd >= 0:
-                os.close(fd)
+        with write_errors("cannot bring it to the disk", self.path):
+            try:
+                with self.lock:
+                    if self._fd < 0:
+                        return
+                    self._recover()
+                    message = self._settle()
+                    end, folders = self._end, self._new_folders
+                    if end != self._synced:
+                        fd = os.dup(self._fd)  # a duplicate that nobody closes meanwhile
+                if fd >= 0:
+                    _fdatasync(fd)
+                    for folder in folders:
+                        sync_folder(folder)
+                    self._synced = end
+                    self._new_folders = [folder for folder in self._new_folders if folder not in folders]
+            finally:
+                if fd >= 0:
+                    os.close(fd)
         _warn(message)
 
     def _settle(self) -> str:
@@ -358,7 +343,7 @@ class AppendFile:
         was_cut, old, done = status.st_size < end, self.path, 0
         what = "was cut" if was_cut else "was moved or replaced" if status.st_nlink else "was deleted"
         head = self._first if was_cut and os.pread(self._fd, len(self._first), 0) != self._first else b""
-        try:
+        with write_errors(f"it {what} while it was written, and cannot be written again", old):
             folders = _make_folders(old.parent)
             path = old if at_path else _free_name(old, status.st_mode)
 
@@ -382,9 +367,6 @@ class AppendFile:
                     os.close(before)
             finally:
                 os.close(fd)
-        except OSError as error:
-            message = f"it {what} while it was written, and cannot be written again: {error.strerror}"
-            raise LogWriteError(message, path=old) from error
         self.path, self._new_folders, self._synced = path, [*folders, path.parent], -1
         self._end = self._size_now()
         self._continue(was_cut=was_cut)
@@ -523,17 +505,13 @@ def set_aside(path: Path) -> Path:
         LogWriteError: when renaming is not permitted.
 
     """
-    try:
+    with write_errors("cannot rename it", path):
         fd = open_locked(path, _FLAGS)
         try:
             aside = next(name for n in itertools.count() if not (name := _damaged_name(path, n)).exists())
             path.rename(aside)
         finally:
             os.close(fd)
-    except OSError as error:
-        if isinstance(error, TrainlogError):
-            raise
-        raise LogWriteError(f"cannot rename it: {error.strerror}", path=path) from error
     return aside
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "sync_folder",
     "temporary_beside",
     "temporary_name",
+    "write_errors",
 ]
 
 NEVER_OVERWRITTEN: Final = "there is a file already, and a log is never overwritten by default"
@@ -54,6 +55,17 @@ def temporary_beside(path: Path, suffix: str = "") -> Path:
     while os.path.lexists(found := path.with_name(temporary_name(path.name, suffix))):
         pass  # left by an earlier process with this number
     return found
+
+
+@contextmanager
+def write_errors(what: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Make errors of the system in the block a `LogWriteError` that says *what* failed; errors of trainlog stay."""
+    try:
+        yield
+    except TrainlogError:
+        raise
+    except OSError as error:
+        raise LogWriteError(f"{what}: {error.strerror or error}", path=path) from error
 
 
 @contextmanager
@@ -145,7 +157,7 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True, new: bool =
     """
     target = local_path(path)
     temporary = temporary_beside(target)
-    try:
+    with write_errors("cannot write", target):
         check_replaceable(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -162,10 +174,6 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True, new: bool =
                 sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        if isinstance(error, TrainlogError):
-            raise
-        raise LogWriteError(f"cannot write: {error.strerror or error}", path=target) from error
 
 
 def put_new(temporary: Path, target: Path) -> None:
