@@ -87,14 +87,13 @@ class SimionWriter(Writer):
             raise UnsupportedFrame(
                 "an RLSimion log has only declared columns: name the keys for state, action, reward and statistics"
             )
-        self._counted: Counter[str] = Counter()
-        self.losses = self._counted
+        self.losses: Counter[str] = Counter()
         if not self._origin.is_simion:
-            self._counted.update(f"header: {key}" for key in header.meta if key not in ("scene", KEY))
-        self._counted.update(f"header: {name}" for name in ("phase", "run", "end") if getattr(header, name))
+            self.losses.update(f"header: {key}" for key in header.meta if key not in ("scene", KEY))
+        self.losses.update(f"header: {name}" for name in ("phase", "run", "end") if getattr(header, name))
         texts = [str(header.meta.get("scene", "")), *(one.name + one.unit for one in header.variables)]
         if odd := sum(not can_hold(text) for text in texts):
-            self._counted["names with characters that XML cannot hold"] += odd
+            self.losses["names with characters that XML cannot hold"] += odd
         self._keys = tuple(variable.key for variable in header.variables)
         self._known = frozenset((*STEP_KEYS, *self._keys))
         self._values = _getter(self._keys)
@@ -163,7 +162,7 @@ class SimionWriter(Writer):
         if type(step) is not int:
             whole = _whole(step)
             if whole is None and step is not None:
-                self._counted[f"{frame.kind}: a step that is not a whole number, the next one was taken"] += 1
+                self.losses[f"{frame.kind}: a step that is not a whole number, the next one was taken"] += 1
             step = (self._open.last if self._open else 0) + 1 if whole is None else whole
         real = data.get(CLOCKS[0], frame.time)
         sim = data.get(CLOCKS[1], frame.time - began)
@@ -177,18 +176,18 @@ class SimionWriter(Writer):
         episode.last = step
         for key, value in zip(keys, values, strict=True):
             if type(value) is int and float(value) != value:
-                self._counted[f"{frame.kind}: digits of {key}, beyond double precision"] += 1
+                self.losses[f"{frame.kind}: digits of {key}, beyond double precision"] += 1
 
     def _values_of(self, frame: Frame, keys: tuple[str, ...]) -> list[Any]:
         """The values of a step whose frame holds keys other than the declared ones, or nested keys."""
         flat = leaves(frame.data)
         for key in flat.keys() - self._known - set(keys):
-            self._counted[f"{frame.kind}: {key}"] += 1
+            self.losses[f"{frame.kind}: {key}"] += 1
         values: list[Any] = []
         for key in keys:
             if key not in flat:
                 instead = "the last value was taken" if key in self._latest else "NaN was"
-                self._counted[f"{frame.kind}: a step without {key}, {instead}"] += 1
+                self.losses[f"{frame.kind}: a step without {key}, {instead}"] += 1
             values.append(flat.get(key, self._latest.get(key, nan)))
         return values
 
@@ -199,7 +198,7 @@ class SimionWriter(Writer):
             if key in self._keys and as_number is not None:
                 self._latest[key] = as_number
             else:
-                self._counted[f"{frame.kind}: {key}"] += 1
+                self.losses[f"{frame.kind}: {key}"] += 1
 
     def _write_event(self, frame: Frame) -> None:
         what = frame.data.get("type")
@@ -212,7 +211,7 @@ class SimionWriter(Writer):
         elif what == UNFINISHED and self._origin.is_simion:
             self._write_tail(frame)
         else:
-            self._counted[f"{frame.kind}: {what}"] += 1
+            self.losses[f"{frame.kind}: {what}"] += 1
 
     def _start(self, frame: Frame, data: Mapping[Any, Any]) -> _Open:
         name = data.get("episode_type", str(EpisodeType.TRAINING))
@@ -220,8 +219,8 @@ class SimionWriter(Writer):
             kind = EpisodeType.of(name)
         except (ValueError, TypeError, AttributeError):
             kind = EpisodeType.TRAINING
-            self._counted[f"{frame.kind}: episode_type {name!r} became {kind}"] += 1
-        self._counted.update(f"{frame.kind}: {key} of an {START}" for key in data.keys() - _OF_AN_EPISODE)
+            self.losses[f"{frame.kind}: episode_type {name!r} became {kind}"] += 1
+        self.losses.update(f"{frame.kind}: {key} of an {START}" for key in data.keys() - _OF_AN_EPISODE)
         width = data.get("variables", len(self._keys))
         index = data.get("index", self._started[kind] + 1)
         sub_index = data.get("sub_index", 0 if self._origin.version == 1 else 1)
@@ -240,9 +239,9 @@ class SimionWriter(Writer):
 
     def _end(self, frame: Frame) -> None:
         if self._open is None:
-            self._counted[f"{frame.kind}: an {END} without an {START}"] += 1
+            self.losses[f"{frame.kind}: an {END} without an {START}"] += 1
         else:
-            self._counted.update(f"{frame.kind}: {key} of an {END}" for key in frame.data.keys() - _OF_AN_EPISODE)
+            self.losses.update(f"{frame.kind}: {key} of an {END}" for key in frame.data.keys() - _OF_AN_EPISODE)
             self._finish()
 
     def _finish(self) -> None:
@@ -257,7 +256,7 @@ class SimionWriter(Writer):
         which = data.get("id")
         function = self._declared.get(which) if isinstance(which, int) else None
         if function is None or self._functions is None:
-            self._counted[f"{frame.kind}: {FUNCTION_SAMPLE} of {data.get('function')!r}, which is not declared"] += 1
+            self.losses[f"{frame.kind}: {FUNCTION_SAMPLE} of {data.get('function')!r}, which is not declared"] += 1
             return
         try:
             values = np.asarray(data["values"], np.float64).ravel()
@@ -277,7 +276,7 @@ class SimionWriter(Writer):
         except ValueError:
             tail = b""
         if file is None or not tail:
-            self._counted[str(frame.data.get("msg", UNFINISHED))] += 1
+            self.losses[str(frame.data.get("msg", UNFINISHED))] += 1
         else:
             file.append(tail)
 
