@@ -25,7 +25,7 @@ _PAUSES: Final = (0.001, 0.004, 0.016, None)
 _LONGEST_WAIT: Final = 2.0  # seconds
 
 
-def open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
+def open_locked(path: Path, flags: int) -> int:
     """Open *path* for a single writer, and make sure that it is still the same file once the lock is held.
 
     Raises:
@@ -34,7 +34,7 @@ def open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
 
     """
     while True:
-        fd = os.open(path, flags, mode)
+        fd = os.open(path, flags, 0o666)
         try:
             lock(fd, path)
             if os.path.samestat(os.fstat(fd), path.stat()):
@@ -62,7 +62,7 @@ def lock(fd: int, path: Path) -> None:
             if error.errno in _NO_LOCKS:
                 return
             if pause is None:
-                who = _lock_owner(path) or "another process"
+                who = _lock_owner(path)
                 message = f"{who} is writing this log; each process needs its own log"
                 raise LogInUse(message, path=path) from error
             time.sleep(pause)
@@ -112,14 +112,14 @@ def lock_owner(path: Path) -> str:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return "" if error.errno in _NO_LOCKS else _lock_owner(path) or "another process"
+        return "" if error.errno in _NO_LOCKS else _lock_owner(path)
     finally:
         os.close(fd)
     return ""
 
 
 def _lock_owner(path: Path) -> str:
-    """The process that holds the lock on *path*, if the system says: Linux does for processes on the same machine."""
+    """The process that holds the lock on *path*: Linux names it if it runs on the same machine."""
     try:
         status = path.stat()
         file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
@@ -129,7 +129,7 @@ def _lock_owner(path: Path) -> str:
                 return _process(int(words[4]))
     except (OSError, ValueError, IndexError):
         pass
-    return ""
+    return "another process"
 
 
 def _process(pid: int) -> str:
