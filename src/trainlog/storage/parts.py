@@ -82,17 +82,17 @@ def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:
     return {int(name): size for name, size in found.items() if PART.fullmatch(name)}
 
 
-def chain(parts: Mapping[int, int], start: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield those of *parts* that make up the log from byte *start* on, each as its begin and end."""
-    end = start
+def chain(parts: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield those of *parts* that make up the log, each as its begin and end."""
+    end = 0
     while size := parts.get(end, 0):
         yield end, end + size
         end += size
 
 
-def chain_end(parts: Mapping[int, int], start: int = 0) -> int:
-    """Where the chain of *parts* that begins at byte *start* ends."""
-    return max((end for _, end in chain(parts, start)), default=start)
+def chain_end(parts: Mapping[int, int]) -> int:
+    """Where the log that consists of *parts* ends."""
+    return max((end for _, end in chain(parts)), default=0)
 
 
 class Stored(NamedTuple):

@@ -91,7 +91,7 @@ class _Log:
                 if not finish and limit - end < _LARGEST and time.monotonic() < self._next:
                     return Sent(objects, size), Waiting(stop - end, "the next part is not due yet")
                 if self._create(source, end, stop):
-                    objects, size, end = objects + 1, size + stop - end, self._advanced(source, end)
+                    objects, size, end = objects + 1, size + stop - end, self._advanced(source)
                 elif (other := self._compared(source)) == end:
                     raise self.different("an object that is not a part of it where its next part belongs")
                 else:
@@ -123,9 +123,9 @@ class _Log:
         self._next = time.monotonic() + min(_PAUSE_RATIO * (time.monotonic() - self._first), _MOST_PAUSE)
         return True
 
-    def _advanced(self, source: Source, start: int) -> int:
-        """Note the end of the chain, which continues after *start*."""
-        self._end = end = chain_end(self._parts, start)
+    def _advanced(self, source: Source) -> int:
+        """Note where the log in the bucket ends now."""
+        self._end = end = self.end
         self._checksum = source.checksum(end)
         return end
 
@@ -168,7 +168,7 @@ class _Log:
                 self._target.delete(self._name)
             if not dry:
                 self._tidy(listed)
-            return self._advanced(source, self.end)
+            return self._advanced(source)
         return self._end
 
     def _tidy(self, listed: Mapping[str, Stored]) -> None:
@@ -180,7 +180,7 @@ class _Log:
         )
 
     def _compare(self, source: Source, *, is_whole: bool) -> None:
-        end = chain_end(self._parts)
+        end = self.end
         if is_whole:
             raise self.different("an object of that name, which is not one of its parts")
         if end > source.size:
