@@ -204,14 +204,14 @@ class FunctionSamples:
 
     Attributes:
         source: the file.
-        offset: the offset of the next sample.
+        offset: the offset of the next sample, 0 for the first; set it to resume there.
 
     """
 
-    def __init__(self, path: str | os.PathLike[str], offset: int = 0) -> None:
-        """Open *path* and resume at the sample at *offset*; 0 means the first sample."""
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open *path*."""
         self.source = Source(path, growing)
-        self.offset = offset
+        self.offset = 0
         self._by_id: dict[int, Declaration] | None = None  # when all functions are declared
         self._block, self._from = b"", 0
 
@@ -258,15 +258,14 @@ class FunctionSamples:
 
     def _begin(self) -> None:
         """Read the declarations. A file that is something else has no samples and is one gap."""
-        if self._by_id is None:
-            try:
-                self.source.offset = 0
-                head = take_head(self.source)
-                self.offset = max(self.offset, self.source.offset)
-            except (DamagedLog, UnknownFormat):
-                return
-            if head.count is not None and len(head.declared) >= head.count:
-                self._by_id = {declaration.id: declaration for declaration in head.declared}
+        try:
+            self.source.offset = 0
+            head = take_head(self.source)
+            self.offset = max(self.offset, self.source.offset)
+        except (DamagedLog, UnknownFormat):
+            return
+        if head.count is not None and len(head.declared) >= head.count:
+            self._by_id = {declaration.id: declaration for declaration in head.declared}
 
     def _find(self, size: int) -> int:
         """Where in the block the *size* bytes at ``offset`` are; -1 when the file does not have that many."""
