@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.errors import CorruptLog, InvalidPosition, LogNotFound, LogReadError, TrainlogError, UnknownFormat
+from trainlog.errors import InvalidPosition, LogNotFound, LogReadError, TrainlogError, UnknownFormat
 from trainlog.storage.filesystem import Info, Range, fetch, fetch_each, find, info_of, list_folder, name_of, start_of
 from trainlog.storage.location import PARTS, RemotePath, location
 from trainlog.storage.parts import PART, chain, is_part
@@ -403,14 +403,11 @@ class RemoteSource(Source):
 
     def fill(self, buffer: memoryview, offset: int) -> int:
         """Put the bytes from *offset* on into *buffer*; see `Source.fill`."""
-        size = self.size
-        stop = min(offset + len(buffer), size)
-        if offset > size:
-            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        stop = offset + min(len(buffer), self.left(offset))
         for at, data in self._pieces(offset, stop):
             first, last = max(offset, at), min(stop, at + len(data))
             buffer[first - offset : last - offset] = memoryview(data)[first - at : last - at]
-        return max(stop - offset, 0)
+        return stop - offset
 
     def data_from(self, offset: int) -> int:
         """*offset* itself: object storages do not report holes."""
