@@ -92,17 +92,16 @@ def find_header(source: Source) -> FoundHeader:
             ends_before = any(at < start and is_frame_at(source, at) for at in _by_json(source))
             if is_frame_at(source, start) and not ends_before:
                 return FoundHeader(Header({}, phase), start, raw, no_json)
-    found = None
     if head.startswith(MAGIC) or looks_damaged(head, named_so=True):
-        found = _rebuilt(source, head, failed)
-    if found is not None:
-        return found
+        found = _rebuilt(source, head)
+        if found is not None:
+            return found
     if failed is not None:
         raise failed
     return FoundHeader(Header({}, phase), start, raw, no_json)
 
 
-def _rebuilt(source: Source, head: bytes, failed: TrainlogError | None) -> FoundHeader | None:
+def _rebuilt(source: Source, head: bytes) -> FoundHeader | None:
     """The header as it must have been before *head* was damaged; None when no frame in the file shows its end."""
     magic, version, phase, length = HEADER.unpack(head)
     wrong = [] if magic == MAGIC else [f"begins with {magic!r}"]
