@@ -18,7 +18,7 @@ from trainlog.codecs.parquet.column_types import ColumnType, common_type, count_
 from trainlog.codecs.parquet.layout import FRAME, GROUP, INEXACT, METADATA, column_name, packed, pyarrow_modules
 from trainlog.codecs.spool import SpooledWriter
 from trainlog.model import Header, Kind
-from trainlog.scan import Batch, Scan
+from trainlog.scan import Batch, Scan, stretches
 from trainlog.storage.replace import atomic_write
 from trainlog.table.values import flatten
 
@@ -70,13 +70,9 @@ def _write(log: Reader, path: Path) -> None:
 
 def _stretches(log: Reader, rows: int = GROUP) -> Iterator[list[Batch]]:
     """Yield the whole *log*, about this many *rows* at a time, or a few times as many."""
-    batches: list[Batch] = []
-    for batch in log.scan(Scan(batch_rows=rows)):
-        if batch.table.rows:
-            batches.append(batch)
-        if batches and not batch.more:
-            yield batches
-            batches = []
+    for batches in stretches(log.scan(Scan(batch_rows=rows))):
+        if found := [batch for batch in batches.values() if batch.table.rows]:
+            yield found
 
 
 def _column_types(log: Reader) -> ColumnTypes:
