@@ -396,17 +396,16 @@ class AppendFile:
         with self.lock:
             if self._fd < 0:
                 return
-            try:
-                self._recover()
-                message = self._settle_at_end()
-                if -1 < self._synced < self._end:  # the caller wants it on the disk
-                    _fdatasync(self._fd)
-            except OSError as error:
-                self._leave("this log was closed")
-                if isinstance(error, LogWriteError):
+            with write_errors("cannot bring its end to the disk", self.path):
+                try:
+                    self._recover()
+                    message = self._settle_at_end()
+                    if -1 < self._synced < self._end:  # the caller wants it on the disk
+                        _fdatasync(self._fd)
+                except OSError:
+                    self._leave()
                     raise
-                raise LogWriteError(f"cannot bring its end to the disk: {error.strerror}", path=self.path) from error
-            self._leave("this log was closed")
+            self._leave()
         _warn(message)
 
     def _settle_at_end(self) -> str:
@@ -419,7 +418,7 @@ class AppendFile:
             finally:
                 warnings.warn(f"the log {self.path} was not closed", ResourceWarning, source=self, stacklevel=2)
 
-    def _leave(self, because: str) -> None:
+    def _leave(self, because: str = "this log was closed") -> None:
         fd, self._fd = self._fd, -1
         self._closed_because = self._closed_because or because
         if fd >= 0:

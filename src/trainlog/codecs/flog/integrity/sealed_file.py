@@ -201,7 +201,7 @@ class SealedFile(AppendFile):
     def leave(self) -> None:
         """Close the file without a seal."""
         with self.lock:
-            self._leave("this log was closed")
+            self._leave()
 
 
 class _Sealed(NamedTuple):
