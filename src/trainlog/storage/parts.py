@@ -64,9 +64,9 @@ def _shown(url: str) -> str:
     return _USER.sub("//", url)
 
 
-def part_name(offset: int) -> str:
-    """The name of the part that begins at byte *offset* of the log."""
-    return f"{offset:020d}"
+def part_name(log: str, offset: int) -> str:
+    """The name of the object with the part of *log* that begins at byte *offset*."""
+    return f"{log}{PARTS}/{offset:020d}"
 
 
 def is_part(name: str) -> bool:

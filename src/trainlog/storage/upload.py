@@ -116,7 +116,7 @@ class _Log:
             raise LogWriteError("it was cut while it was read", path=self._path)
         end, self._end = self._end, None  # unknown until the part has been created
         try:
-            self._target.create(self._key(start), data)
+            self._target.create(part_name(self._name, start), data)
         except LogExists:
             return False
         self._parts[start], self._end = len(data), end
@@ -197,16 +197,13 @@ class _Log:
         """Whether a part after a gap that will be filled is the same as in the local file, byte for byte."""
         if offset + size > source.size:
             return False
-        return self._target.read(self._key(offset), 0, size) == source.read(offset, size)
-
-    def _key(self, offset: int) -> str:
-        return f"{self._name}{PARTS}/{part_name(offset)}"
+        return self._target.read(part_name(self._name, offset), 0, size) == source.read(offset, size)
 
     def _read(self, start: int, stop: int) -> bytes:
         found = b""
         for offset, end in chain(self._parts):
             if offset < stop and start < end:
-                name = self._key(offset)
+                name = part_name(self._name, offset)
                 first, last = max(start, offset) - offset, min(stop, end) - offset
                 data = self._target.read(name, first, last)
                 if len(data) != last - first:
@@ -217,7 +214,7 @@ class _Log:
     def _delete(self, offsets: Iterable[int]) -> None:
         """Delete these parts, the last one first."""
         for offset in sorted(offsets, reverse=True):
-            self._target.delete(self._key(offset))
+            self._target.delete(part_name(self._name, offset))
             del self._parts[offset]
 
     def different(self, what: str) -> _Different:

@@ -14,7 +14,7 @@ from typing import Final
 
 from trainlog.codec import Writer
 from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
-from trainlog.storage.location import PARTS, written_path
+from trainlog.storage.location import written_path
 from trainlog.storage.locks import lock_owner
 from trainlog.storage.parts import RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
 from trainlog.storage.replace import atomic_write
@@ -97,7 +97,7 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
         raise LogExists(f"{target.address(name)} exists, but is not stored in parts and cannot be resumed")
     with atomic_write(local) as file:
         for start, stop in chain(parts):
-            data = target.read(f"{name}{PARTS}/{part_name(start)}", 0, stop - start)
+            data = target.read(part_name(name, start), 0, stop - start)
             if len(data) != stop - start:
                 raise LogWriteError(f"a part of {target.address(name)} changed while it was fetched")
             file.write(data)
