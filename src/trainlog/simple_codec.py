@@ -113,6 +113,7 @@ class _SimpleWriter(Writer):
     def __init__(self, path: Path, header: Header, codec: SimpleCodec) -> None:
         self._encode = codec.encode
         self._file = AppendFile(path, codec.encode(header))
+        self.lock = self._file.lock
 
     def write(self, frame: Frame) -> None:
         self._file.append(self._encode(frame))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import decimal
+import errno
 import os
 import threading
+import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ import numpy as np
 import pytest
 
 import trainlog
-from trainlog import Frame, Kind, TrainingRecorder, Writer
+from trainlog import Frame, Header, Kind, TrainingRecorder, Writer
 from trainlog.errors import ClosedLog, LogWriteError, LogWriteWarning, UnsupportedFrame
+from trainlog.storage.source import Source
 from trainlog.writers.retrying import RetryingWriter
 
 
@@ -268,3 +272,55 @@ def test_the_recorder_waits_by_itself(tmp_path: Path, monkeypatch: pytest.Monkey
         log.record_event(2.0, "after")
     log.close()
     assert [frame.data["type"] for frame in trainlog.open(log.path)] == ["before", "meanwhile", "after"]
+
+
+class Lines(trainlog.SimpleCodec):
+    """A format of a third party: one line for each record."""
+
+    name, suffixes = "lines", (".lines",)
+
+    def decode(self, source: Source) -> Iterator[Header | Frame]:
+        raise NotImplementedError
+
+    def encode(self, record: Header | Frame) -> bytes:
+        return b"header\n" if isinstance(record, Header) else f"{record.time}\n".encode()
+
+
+def test_a_frame_from_a_signal_handler_and_a_thread_do_not_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pause: None
+) -> None:
+    path = tmp_path / "run.lines"
+    spool = RetryingWriter(Lines().write(path, Header()))
+    write, dup, full = os.write, os.dup, [True]
+
+    def refuse(fd: int, data: bytes) -> int:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    def interrupted(fd: int) -> int:
+        """What runs inside of a sync: a thread that records a frame, then a signal handler that records one."""
+        other.start()
+        began.wait()
+        time.sleep(0.2)  # until the thread waits for a lock
+        spool.write(stats(3))
+        return dup(fd)
+
+    def record() -> None:
+        began.set()
+        spool.write(stats(2))
+
+    began, other = threading.Event(), threading.Thread(target=record, daemon=True)
+    monkeypatch.setattr(os, "write", refuse)
+    with pytest.warns(LogWriteWarning, match="No space left"):
+        spool.write(stats(1))
+    monkeypatch.setattr(os, "dup", interrupted)
+    syncing = threading.Thread(target=spool.sync, daemon=True)
+    syncing.start()
+    syncing.join(5)
+    assert not syncing.is_alive()
+    other.join(5)
+    full[0] = False
+    with pytest.warns(LogWriteWarning, match="nothing was lost"):
+        spool.close()
+    assert sorted(path.read_bytes().splitlines()) == [b"1.0", b"2.0", b"3.0", b"header"]
