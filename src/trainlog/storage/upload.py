@@ -360,14 +360,14 @@ class Upload:
 
     def _sent(self, path: Path, name: str, *, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
         frame_end = None if is_part(name) else self.frame_end(path)
-        listed = None if self._known is None else self._known.pop(name, {})
+        listed = (self._known or {}).pop(name, {})
         if frame_end is not None:
             log = self._logs.setdefault(name, _Log(path, name, self.target, listed))
             return log.send(frame_end, overwrite=self.overwrite, finish=finish, dry=dry)
-        if not self.overwrite and (name in self._logs or any(map(is_part, listed or ()))):
+        if not self.overwrite and (name in self._logs or any(map(is_part, listed))):
             # A power cut took its header, or another file is in its place. Sent as a whole, it would hide the parts.
             raise self._logs.setdefault(name, _Log(path, name, self.target, listed)).different("this file is not a log")
-        file = self._files.setdefault(name, _File(path, name, self.target, (listed or {}).get(name)))
+        file = self._files.setdefault(name, _File(path, name, self.target, listed.get(name)))
         return file.send(finish=finish, dry=dry)
 
     def _names(self) -> Iterator[str]:
