@@ -47,9 +47,7 @@ class FlogWriter(Writer):
 
     def __init__(self, path: Path, header: Header, *, replace: bool = False) -> None:
         """Create the file; with *replace*, replace the existing file once the new header is on the disk."""
-        first = pack_header(header)
-        self._packer = TablePacker()
-        file = SealedFile(path, first, replace=replace)
+        file = SealedFile(path, pack_header(header), replace=replace)
         file.seals = has_seals(header)
         self._use(file)
 
@@ -57,7 +55,6 @@ class FlogWriter(Writer):
     def resumed(cls, path: Path, note: Mapping[str, Any]) -> FlogWriter:
         """Resume the FLOG file at *path*; see `trainlog.codec.Codec.resume`."""
         self = cls.__new__(cls)
-        self._packer = TablePacker()
         file = SealedFile.reopen(path)
         try:
             cut, self.resumed_at, state = _go_to_the_end(file)
@@ -75,6 +72,7 @@ class FlogWriter(Writer):
     def _use(self, file: SealedFile) -> None:
         self._file = file
         self._append = file.append
+        self._packer = TablePacker()
         self.lock = file.lock
 
     def write(self, frame: Frame) -> None:
