@@ -19,6 +19,7 @@ import trainlog
 from handmade import Flog
 from made_runs import damage, log_bytes, make_run, sweep
 from trainlog.catalog.run_table import RunTable
+from trainlog.catalog.workers import run_all
 from trainlog.errors import (
     CorruptLog,
     DamagedLog,
@@ -343,6 +344,14 @@ def test_a_script_needs_no_guard_for_its_processes(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
+
+
+@pytest.mark.parametrize(("processes", "is_elsewhere"), [(2, False), (3, False), (2, True)])
+def test_as_many_tasks_as_processes_are_one_for_each(processes: int, is_elsewhere: bool) -> None:
+    tasks = [0] * processes  # each is the group of the process itself, which a worker has for itself
+    groups = [group for _, group in run_all(os.getpgid, tasks, seconds=9, workers=processes, elsewhere=is_elsewhere)]
+    assert len(set(groups)) == processes
+    assert (os.getpgid(0) in groups) is not is_elsewhere
 
 
 def test_a_process_whose_caller_has_ended_ends_without_a_word() -> None:

@@ -68,9 +68,10 @@ def run_all(
         for _ in range(count - (not elsewhere) if sys.executable else 0):
             others.append(_idle_worker() or _Worker())
             others[-1].answers = done
-        for worker in others:
-            for _ in range(_AHEAD):
-                worker.give(function, todo, tasks)
+        for _ in range(_AHEAD):
+            for worker in others:
+                if elsewhere or len(todo) > 1:  # this process takes one, too
+                    worker.give(function, todo, tasks)
         while todo or any(worker.held for worker in others):
             is_held = any(worker.held for worker in others)
             if todo and not (elsewhere and is_held):
