@@ -1,11 +1,12 @@
-"""Makes text from a log, which is untrusted, safe for a terminal or for Markdown."""
+"""Makes text from a log, which is untrusted, safe for a terminal or for Markdown; and times readable."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
-__all__ = ["UNPRINTABLE", "markdown_code", "markdown_text", "printable"]
+__all__ = ["UNPRINTABLE", "human_time", "markdown_code", "markdown_text", "printable"]
 
 UNPRINTABLE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, which terminals interpret
@@ -40,3 +41,13 @@ def markdown_code(text: str) -> str:
         return f"`{plain}`"
     fence = "`" * (max(map(len, re.findall("`+", plain))) + 1)
     return f"{fence} {plain} {fence}"
+
+
+def human_time(seconds: float, decimals: int = 2) -> str:
+    """A number of seconds with this many *decimals*, or with minutes and hours above 100 s."""
+    if not math.isfinite(seconds) or abs(seconds) < 100:
+        return f"{seconds:.{decimals}f} s"
+    sign = "-" if seconds < 0 else ""
+    minutes, seconds = divmod(round(abs(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{hours} h {minutes:02} min" if hours else f"{sign}{minutes} min {seconds:02} s"

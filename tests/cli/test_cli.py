@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -51,6 +52,13 @@ def test_info(log: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for fact in ("ant [bold]", "22 frames", "stats", "kind_9", "gait", "once (1)", "9.50 s"):
         assert fact in done.stdout
+
+
+def test_info_tells_times_before_the_start_of_the_run(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "run.flog") as writer:
+        writer.write(Frame(-7290.0, Kind.STATS, {"step": 1}))
+        writer.write(Frame(-500.0, Kind.STATS, {"step": 2}))
+    assert "-2 h 01 min  -8 min 20 s" in re.sub(r" {3,}", "  ", run("info", tmp_path / "run.flog").stdout)
 
 
 def test_info_as_json(log: Path) -> None:

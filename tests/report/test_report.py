@@ -13,7 +13,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import trainlog
 from made_logs import training, write_log
+from trainlog import Frame, Kind
 from trainlog.draw.theme import find_theme
 from trainlog.errors import ExpressionError, StatisticsError
 from trainlog.plot import PlotOptions, runs_of
@@ -193,6 +195,15 @@ def test_summary(tmp_path: Path) -> None:
     assert (reward["count"], reward["odd"], reward["first"], reward["last"]) == (20, 1, 0, 19)
     assert (reward["lowest"], reward["highest"], reward["final"]) == (0, 19, 18.5)
     assert summary["figures"][0]["files"] == ["figures/reward.svg", "figures/reward.csv"]
+
+
+@pytest.mark.parametrize(("time", "text"), [(math.nan, "nan s"), (math.inf, "inf s"), (-500.0, "-8 min 20 s")])
+def test_a_log_ends_at_any_time(tmp_path: Path, time: float, text: str) -> None:
+    with trainlog.create(tmp_path / "run.flog") as log:
+        log.write(Frame(time, Kind.STATS, {"step": 1, "reward": 2.0}))
+    content = gather(runs_of([trainlog.open(tmp_path / "run.flog")]), PlotOptions())
+    write_report(content, tmp_path / "out")
+    assert f"| {text} |" in (tmp_path / "out" / "report.md").read_text()
 
 
 def scores(*values: float, seeds: str = "", task: str = "") -> list[Score]:

@@ -13,9 +13,10 @@ import click
 from trainlog import registry
 from trainlog.catalog.inspection import facts_of
 from trainlog.catalog.states import state_of
-from trainlog.cli.output import LogPath, echo, human_size, human_time, markup, output_console, progress, strict_json
+from trainlog.cli.output import LogPath, echo, human_size, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
+from trainlog.printable import human_time
 
 if TYPE_CHECKING:
     from rich.console import Console

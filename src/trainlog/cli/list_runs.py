@@ -11,9 +11,9 @@ import click
 from trainlog.catalog.filter import resolve
 from trainlog.catalog.groups import sorted_by, varying
 from trainlog.catalog.runs import Runs, runs
-from trainlog.cli.output import LogPath, echo, human_size, human_time, strict_json
+from trainlog.cli.output import LogPath, echo, human_size, strict_json
 from trainlog.name_list import parse_names
-from trainlog.printable import printable
+from trainlog.printable import human_time, printable
 from trainlog.report.facts import human
 
 __all__ = ["command", "print_table", "short_text", "where_arguments"]

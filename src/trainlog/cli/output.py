@@ -1,8 +1,7 @@
-"""Helpers for the commands: sizes and times as text, the console, a progress bar."""
+"""Helpers for the commands: sizes as text, the console, a progress bar."""
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -25,7 +24,6 @@ __all__ = [
     "OutputPath",
     "echo",
     "human_size",
-    "human_time",
     "markup",
     "output_console",
     "progress",
@@ -73,15 +71,6 @@ def human_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError
-
-
-def human_time(seconds: float) -> str:
-    """Format a number of seconds, with minutes and hours above 100 s."""
-    if not math.isfinite(seconds) or abs(seconds) < 100:
-        return f"{seconds:.2f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
 
 
 def output_console(width: int = 160, height: int | None = None) -> Console:

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.cli.dump import KeysType
-from trainlog.cli.output import LogPath, human_size, human_time, markup, output_console
+from trainlog.cli.output import LogPath, human_size, markup, output_console
 from trainlog.conventions import AxisName
 from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, LogReadError, TrainlogWarning, UnknownFormat
 from trainlog.live_log.column_file import codes_of, is_nan
 from trainlog.live_log.columns import Series
 from trainlog.live_log.log import FileState, Log
 from trainlog.model import Kind
+from trainlog.printable import human_time
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

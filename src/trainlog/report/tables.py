@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from trainlog.plot.options import tasks_note
+from trainlog.printable import human_time
 from trainlog.report.baseline import Comparison
 from trainlog.report.content import Content
 from trainlog.report.facts import human, sparkline
@@ -145,15 +146,7 @@ def log_rows(content: Content) -> Iterator[Row]:
         frames = ", ".join(f"{count:,} {kind}" for kind, count in log.frames.items())
         meta = [f"{key} {log.meta[key]}" for key in ("seed", "steps", "scene", "difficulty") if key in log.meta]
         end = [log.end] if log.end else []
-        yield Row((log.name, verdicts[log.name], frames, _duration(log.duration), ", ".join([*meta, *end])))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+        yield Row((log.name, verdicts[log.name], frames, human_time(log.duration, 1), ", ".join([*meta, *end])))
 
 
 def metric_titles(content: Content) -> tuple[str, ...]:
