@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["progress_bar"]
+from trainlog.printable import printable
+
+__all__ = ["progress_bar", "terminal_bar"]
 
 _DELAY: Final = 1.0  # seconds before the bar appears
 
@@ -25,13 +27,20 @@ def progress_bar(what: str, shown: bool | Callable[[int, int], object]) -> Itera
     if callable(shown):
         yield shown
         return
-    is_wanted = bool(shown) and sys.stderr.isatty()
+    with terminal_bar(what, is_wanted=shown) as update:
+        yield update
+
+
+@contextmanager
+def terminal_bar(what: str, *, is_wanted: bool = True) -> Iterator[Callable[[int, int | None], object]]:
+    """Yield a function to call with the amount done and the total; a terminal shows a bar after a second."""
+    is_shown = is_wanted and sys.stderr.isatty()
     begun = time.monotonic()
     bar: Any = None
 
-    def update(done: int, total: int) -> None:
+    def update(done: int, total: int | None) -> None:
         nonlocal bar
-        if bar is None and is_wanted and time.monotonic() - begun > _DELAY:
+        if bar is None and is_shown and time.monotonic() - begun > _DELAY:
             bar = _bar(what, total)
         if bar is not None:
             bar.update(bar.task_ids[0], completed=done, total=total)
@@ -43,11 +52,12 @@ def progress_bar(what: str, shown: bool | Callable[[int, int], object]) -> Itera
             bar.stop()
 
 
-def _bar(what: str, total: int) -> Any:
+def _bar(what: str, total: int | None) -> Any:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     bar = Progress(console=Console(stderr=True), transient=True)
-    bar.add_task(what, total=total)
+    bar.add_task(escape(printable(what)), total=total)
     bar.start()
     return bar

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainlog.catalog.progress import terminal_bar
 from trainlog.errors import CodecError
 from trainlog.printable import printable
 from trainlog.storage.location import local_path, location
@@ -29,8 +29,6 @@ __all__ = [
     "progress",
     "strict_json",
 ]
-
-_BAR_DELAY: Final = 1.0  # seconds before a progress bar appears
 
 
 class LogPath(click.Path):
@@ -85,26 +83,7 @@ def output_console(width: int = 160, height: int | None = None) -> Console:
 
 
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], object]]:
     """Yield a function to call with the amount of *total* that is done; a terminal shows a bar after a second."""
-    shown = sys.stderr.isatty()
-    start = time.monotonic()
-    bar: Any = None
-
-    def update(done: int) -> None:
-        nonlocal bar
-        if bar is None and shown and time.monotonic() - start > _BAR_DELAY:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            bar = Progress(console=Console(stderr=True), transient=True)
-            bar.add_task(markup(what), total=total)
-            bar.start()
-        if bar is not None:
-            bar.update(bar.task_ids[0], completed=done)
-
-    try:
-        yield update
-    finally:
-        if bar is not None:
-            bar.stop()
+    with terminal_bar(what) as update:
+        yield lambda done: update(done, total)
