@@ -17,14 +17,13 @@ from trainlog import registry
 from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module, item_of, with_floats
 from trainlog.catalog.plan import by_bytes
 from trainlog.catalog.progress import progress_bar
-from trainlog.catalog.run_table import utf8
 from trainlog.catalog.workers import run_all
 from trainlog.errors import CodecError, ExpressionError, LogExists, LogWriteError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
 from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
-from trainlog.table.arrow import as_lists, extra
+from trainlog.table.arrow import as_lists, extra, utf8
 from trainlog.table.column import Column
 
 if TYPE_CHECKING:

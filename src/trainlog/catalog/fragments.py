@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from trainlog import registry
 from trainlog.catalog.digest import Digest
-from trainlog.catalog.run_table import utf8
 from trainlog.errors import (
     CodecError,
     CorruptLog,
@@ -27,7 +26,7 @@ from trainlog.model import Kind, KindLike
 from trainlog.scan import Gap, Scan
 from trainlog.storage.location import RemotePath
 from trainlog.strictjson import strict_json
-from trainlog.table.arrow import as_lists, extra, lists
+from trainlog.table.arrow import as_lists, extra, lists, utf8
 from trainlog.table.builder import is_sparse
 from trainlog.table.column import Column
 from trainlog.table.table import Table

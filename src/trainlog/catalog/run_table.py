@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.model import Kind
-from trainlog.table.arrow import arrow_column, extra, pandas_frame
+from trainlog.table.arrow import arrow_column, extra, pandas_frame, utf8
 from trainlog.table.builder import ColumnBuilder, TableBuilder, batched
 from trainlog.table.column import Column, SparseColumn, have_same_columns
 from trainlog.table.html import rows_html
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["Labels", "RunTable", "utf8"]
+__all__ = ["Labels", "RunTable"]
 
 Array = npt.NDArray[Any]
 
@@ -195,8 +195,3 @@ class RunTable(Mapping[str, Array]):
         duck = extra("duckdb", '"trainlog[duckdb]"')
         relation: duckdb.DuckDBPyRelation = (connection or duck).from_arrow(self.to_arrow())
         return relation
-
-
-def utf8(text: str) -> str:
-    """*text*, with characters that UTF-8 cannot encode written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -16,8 +16,8 @@ import ormsgpack
 
 from trainlog.catalog.digest import Digest
 from trainlog.catalog.facts import Facts
-from trainlog.catalog.run_table import utf8
 from trainlog.storage.location import RemotePath
+from trainlog.table.arrow import utf8
 
 __all__ = ["NAME", "Entry", "Store", "location"]
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["arrow_column", "arrow_table", "as_lists", "extra", "lists", "pandas_frame", "polars_frame", "with_time"]
+__all__ = [
+    *("arrow_column", "arrow_table", "as_lists", "extra", "lists", "pandas_frame", "polars_frame", "utf8", "with_time"),
+]
 
 Array = npt.NDArray[Any]
 
@@ -44,14 +46,14 @@ def with_time(time: Array, columns: Mapping[str, Column]) -> dict[str, Column]:
     """
     renamed = {"time": Column(time)}
     for name, column in columns.items():
-        text = _utf8(name)
+        text = utf8(name)
         renamed[name if name == text != "time" else column_name(text, renamed, columns)] = column
     return renamed
 
 
-def _utf8(name: str) -> str:
-    """*name*, with characters that UTF-8 cannot encode (from a key that was not text) as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
+def utf8(text: str) -> str:
+    """*text*, with characters that UTF-8 cannot encode (from a key that was not text) as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def arrow_table(columns: Mapping[str, Column]) -> pyarrow.Table:
