@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -170,15 +170,18 @@ class Catalog:
         workers: int | None,
     ) -> dict[str, Entry]:
         """The runs, after a look at new and changed files."""
-        names = [name for name in files.stamps if not _is_second(name, files.stamps)]
 
-        def is_fresh(name: str) -> bool:
-            entry = known.get(name)
-            return entry is not None and entry.is_fresh(files.stamp(name, entry.facts.files), read=read)
+        def entries_of(names: Sequence[str]) -> dict[str, Entry]:
+            fresh = {
+                name: entry
+                for name in names
+                if (entry := known.get(name)) is not None
+                and entry.is_fresh(files.stamp(name, entry.facts.files), read=read)
+            }
+            stale = [name for name in names if name not in fresh]
+            return fresh | self._look(stale, known, files, read=read, progress=progress, workers=workers)
 
-        every = {name: known[name] for name in names if is_fresh(name)}
-        stale = [name for name in names if name not in every]
-        every |= self._look(stale, known, files, read=read, progress=progress, workers=workers)
+        every = entries_of([name for name in files.stamps if not _is_second(name, files.stamps)])
 
         def look(path: Path) -> tuple[tuple[Path, ...], int | None] | None:
             entry = every.get(self._name(path))
@@ -188,10 +191,7 @@ class Catalog:
             return (path,) if is_one else tuple(map(path.with_name, entry.facts.files)), entry.facts.rank
 
         logs = [self._name(path) for path in self._logs(look)]
-        shards = [name for name in logs if name not in every]
-        every |= {name: known[name] for name in shards if is_fresh(name)}
-        stale = [name for name in shards if name not in every]
-        every |= self._look(stale, known, files, read=read, progress=progress, workers=workers)
+        every |= entries_of([name for name in logs if name not in every])  # logs of several shards
         if self._is_tree:
             self._settle(every, known, files, frozenset(logs))
         return {name: every[name] for name in logs}
