@@ -137,7 +137,6 @@ class _Token:
     kind: str
     text: str
     at: int
-    end: int
 
 
 class _Parser:
@@ -168,7 +167,7 @@ class _Parser:
             self._next = None
             return taken
         kind = str(match.lastgroup)
-        self._next = _Token(kind, match[kind], match.start(kind), match.end())
+        self._next = _Token(kind, match[kind], match.start(kind))
         if kind == "other":
             quoted = match[kind] in "\"'"
             why = "this quotation mark has no partner" if quoted else f"{match[kind]!r} does not belong here"
