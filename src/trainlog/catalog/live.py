@@ -116,8 +116,8 @@ class LiveCatalog:
         self._begun = threading.Event()
         self._closed = False
         self._threads = [
-            threading.Thread(target=run, args=(act,), name=f"catalog, {act.__name__}", daemon=True)
-            for run, act in ((self._run, self.scan), (self._run, self.read))
+            threading.Thread(target=self._run, args=(act,), name=f"catalog, {act.__name__}", daemon=True)
+            for act in (self.scan, self.read)
         ]
 
     def start(self) -> None:
