@@ -88,9 +88,7 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
         "run": reader.header.run,
         "state": _state(reader, summary),
         "end": None if reader.end is None else asdict(reader.end),
-        "variables": [
-            {field: getattr(variable, field) for field in variable.__slots__} for variable in reader.header.variables
-        ],
+        "variables": [asdict(variable) for variable in reader.header.variables],
         "kinds": {
             str(kind): {
                 "type": int(kind),

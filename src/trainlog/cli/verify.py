@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
         "sealed": verdict.sealed,
         "closed": verdict.closed,
         "kinds": {str(kind): count for kind, count in verdict.kinds.items()},
-        "problems": [{name: getattr(problem, name) for name in problem.__slots__} for problem in verdict.problems],
+        "problems": [asdict(problem) for problem in verdict.problems],
     }
 
 

@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -108,7 +108,7 @@ def csv_table(results: Sequence[Result]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Result.__slots__)
     for result in results:
-        cells = [getattr(result, name) for name in Result.__slots__]
+        cells = astuple(result)
         writer.writerow(["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells])
     return text.getvalue()
 

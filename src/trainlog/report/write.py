@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +147,9 @@ def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
                 for side, scores in zip(("now", "before"), one.left_out, strict=True)
             },
         },
-        "checks": [
-            {"log": check.log, "verdict": check.verdict, "problems": check.problems} for check in content.checks
-        ],
-        "failures": [{"part": failure.part, "reason": failure.reason} for failure in content.failures],
-        "results": [{name: getattr(result, name) for name in result.__slots__} for result in content.groups],
+        "checks": [asdict(check) for check in content.checks],
+        "failures": [asdict(failure) for failure in content.failures],
+        "results": [asdict(result) for result in content.groups],
         "logs": [log.as_json() for log in content.logs],
         "figures": [
             {"name": picture.name, "title": picture.title, "group": picture.group, "files": figures[picture.name]}
