@@ -6,9 +6,9 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from trainlog.printable import printable
 from trainlog.report.facts import MetricFacts, human, values_of
 from trainlog.statistics import CenterName, interval
 
-__all__ = ["NORMALISED", "Result", "csv_table", "latex_table", "markdown_cell", "results_of"]
+__all__ = ["NORMALISED", "Result", "csv_table", "csv_text", "latex_table", "markdown_cell", "results_of"]
 
 NORMALISED: Final = " (normalised)"  # at the end of the name of a metric
 _LATEX: Final = {**{sign: f"\\{sign}" for sign in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
@@ -104,12 +104,16 @@ def markdown_cell(result: Result) -> str:
 
 def csv_table(results: Sequence[Result]) -> str:
     """One line for each metric and group, with all digits; empty for a missing interval."""
+    rows = (
+        ["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in astuple(result)] for result in results
+    )
+    return csv_text([Result.__slots__, *rows])
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """*rows* as lines of CSV."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Result.__slots__)
-    for result in results:
-        cells = astuple(result)
-        writer.writerow(["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells])
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

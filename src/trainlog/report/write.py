@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +15,7 @@ from trainlog.report.content import Content
 from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
-from trainlog.report.results import csv_table, latex_table
+from trainlog.report.results import csv_table, csv_text, latex_table
 from trainlog.report.tables import results_note
 from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
@@ -84,22 +82,16 @@ def csv_of(picture: Picture) -> Iterator[bytes]:
     Columns that a curve does not have are empty; NaN is written as ``nan``.
     """
     columns = dict.fromkeys(name for block in picture.blocks for name in block.columns)
-    yield _rows([["curve", *columns]])
+    yield csv_text([["curve", *columns]]).encode("utf-8", "replace")
     for block in picture.blocks:
         count = len(next(iter(block.columns.values())))
         empty = np.full(count, "", object)
         cells = [_cells(block.columns.get(name, empty)) for name in columns]
-        yield _rows(zip([block.label] * count, *cells, strict=True))
+        yield csv_text(zip([block.label] * count, *cells, strict=True)).encode("utf-8", "replace")
 
 
 def _cells(column: npt.NDArray[Any]) -> list[Any]:
     return ["" if value is None else value for value in np.asarray(column).tolist()]
-
-
-def _rows(rows: Any) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
 
 
 def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
