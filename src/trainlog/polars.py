@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trainlog.catalog.fragments import LABELS, Fragment, Member, OnError, Schema, arrow_module
 from trainlog.catalog.runs import Which, selected
-from trainlog.catalog.workers import run_all
+from trainlog.catalog.workers import in_order, run_all
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
 
@@ -85,14 +85,10 @@ def scan_runs(
 
 
 def _in_order(pl: Any, fragments: Sequence[Fragment], workers: int | None) -> Iterator[polars.DataFrame]:
-    waiting: dict[int, polars.DataFrame] = {}
-    at = 0
     seconds = sum(fragment.seconds for fragment in fragments)
-    for number, (tables, _) in run_all(Fragment.tables, fragments, seconds=seconds, workers=workers):
-        waiting[number] = pl.from_arrow(fragments[number].encoded(tables))
-        while at in waiting:
-            yield waiting.pop(at)
-            at += 1
+    results = in_order(run_all(Fragment.tables, fragments, seconds=seconds, workers=workers))
+    for fragment, (tables, _) in zip(fragments, results, strict=True):
+        yield pl.from_arrow(fragment.encoded(tables))
 
 
 def _pruned(pl: Any, members: Sequence[Member], parts: Sequence[polars.Expr], schema: Schema) -> list[Member]:

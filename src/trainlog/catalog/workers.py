@@ -12,20 +12,21 @@ import atexit
 import os
 import pickle
 import queue
+import select
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, Any, Final, TypeVar
 
 from trainlog.cores import core_count
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["close_idle", "run_all", "run_bounded", "serve"]
+__all__ = ["close_idle", "in_order", "run_all", "run_bounded", "serve"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -45,6 +46,7 @@ def run_all(
     seconds: float,
     workers: int | None = None,
     elsewhere: bool = False,
+    is_repeated: bool = True,
 ) -> Iterator[tuple[int, Result]]:
     """Yield the number of each task with ``function(task)``, in the order in which they finish.
 
@@ -54,9 +56,11 @@ def run_all(
         seconds: the approximate time of all tasks in one process; others are started only if that is worth it.
         workers: the number of processes, including this one; by default the number of cores.
         elsewhere: whether to leave work that is worth another process to others, as this one has clients to answer.
+        is_repeated: whether this process does the tasks of one that ended early, and warns.
 
     Raises:
         Exception: what *function* raises.
+        ChildProcessError: without *is_repeated*, if a process ended early.
 
     """
     count = min(workers or min(core_count(), _MOST_WORKERS), len(tasks)) if seconds > _WORTH else 1
@@ -68,7 +72,7 @@ def run_all(
         for _ in range(count - (not elsewhere) if sys.executable else 0):
             others.append(_idle_worker() or _Worker())
             others[-1].answers = done
-        for _ in range(_AHEAD):
+        for _ in range(1 if elsewhere else _AHEAD):  # without work of its own, this process answers at once
             for worker in others:
                 if elsewhere or len(todo) > 1:  # this process takes one, too
                     worker.give(function, todo, tasks)
@@ -80,6 +84,8 @@ def run_all(
             while not done.empty() or ((elsewhere or not todo) and any(worker.held for worker in others)):
                 worker, number, fine, result = done.get()
                 if number < 0:  # it died, perhaps because the machine ran out of memory
+                    if worker.held and not is_repeated:
+                        raise ChildProcessError(result)
                     if worker.held:
                         why = f"a process that reads logs ended early ({result}); this process reads its logs"
                         warnings.warn(TrainlogWarning(why), stacklevel=2)
@@ -94,6 +100,17 @@ def run_all(
     finally:
         for worker in others:
             worker.release()
+
+
+def in_order(results: Iterable[tuple[int, Result]]) -> Iterator[Result]:
+    """The *results* of `run_all` in the order of the tasks."""
+    waiting: dict[int, Result] = {}
+    at = 0
+    for number, result in results:
+        waiting[number] = result
+        while at in waiting:
+            yield waiting.pop(at)
+            at += 1
 
 
 def run_bounded(function: Callable[[Task], Result], task: Task, *, seconds: float) -> Result:
@@ -227,11 +244,20 @@ def _folder() -> str:
         return ""
 
 
+def _follow_caller() -> None:
+    """End this process with its caller, also during a task."""
+    caller = select.poll()
+    caller.register(sys.stdin.fileno(), 0)  # only the end of its other side
+    caller.poll()
+    os._exit(0)
+
+
 def serve() -> None:
     """Answer tasks from standard input until it ends; a task is a number, a folder, a function and its argument."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process
+    threading.Thread(target=_follow_caller, daemon=True).start()
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plug-in prints is not an answer
     while True:

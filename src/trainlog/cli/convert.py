@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import glob
 import itertools
+import math
 import os
 import re
-import signal
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from typing import Any, Final
 import click
 
 from trainlog import conversion, registry
+from trainlog.catalog.workers import in_order, run_all
 from trainlog.cli.output import OutputPath, echo, progress, strict_json
 from trainlog.errors import CodecError, TrainlogError
 from trainlog.model import Role, Variable
@@ -171,46 +172,15 @@ def _map(
     if jobs == 1:
         yield from map(convert, plan)
         return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    others = multiprocessing.active_children()
-    # Spawned, not forked: the fork of a process with threads, such as that of the progress bar, can hang.
-    with ProcessPoolExecutor(min(jobs, len(plan)), multiprocessing.get_context("spawn"), _follow_parent) as pool:
-        try:
-            results = pool.map(convert, plan)
-            # The pool's thread lists the processes that it watches before a new one is started, so it does not know the
-            # last one. This makes it list them again.
-            pool.submit(int)
-            yield from results
-        except BaseException as error:
-            for process in multiprocessing.active_children():
-                if process not in others:
-                    process.terminate()  # without a handler: an exception that it raised could be lost in a finalizer
-            pool.shutdown(cancel_futures=True)
-            for folder in {target.parent for _, target in plan}:
-                delete_leftovers(folder)
-            if isinstance(error, BrokenProcessPool):
-                reason = "a process of the conversion was killed, perhaps for lack of memory; try fewer --jobs"
-                raise CodecError(reason) from None
-            raise
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent process, which ends this one; and end with a parent that is killed."""
-    import multiprocessing
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end, daemon=True).start()
+    try:
+        yield from in_order(run_all(convert, plan, seconds=math.inf, workers=jobs, elsewhere=True, is_repeated=False))
+    except BaseException as error:
+        for folder in {target.parent for _, target in plan}:
+            delete_leftovers(folder)
+        if isinstance(error, ChildProcessError):
+            reason = "a process of the conversion was killed, perhaps for lack of memory; try fewer --jobs"
+            raise CodecError(reason) from None
+        raise
 
 
 def _print(result: _Result, *, single: bool) -> None:
