@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 from trainlog import registry
 from trainlog.catalog.filter import Filter
-from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, arrow_module, labels_of
+from trainlog.catalog.fragments import LABELS, Fragment, Member, OnError, Schema, arrow_module, labels_of
 from trainlog.catalog.index import Catalog
 from trainlog.catalog.known_runs import KnownRuns, Reached, warn_of
 from trainlog.catalog.plan import Plan, RowChoice, by_bytes
@@ -24,7 +24,7 @@ from trainlog.scan import Scan
 from trainlog.storage.location import local_path, location
 from trainlog.table.arrow import extra
 from trainlog.table.table import Table
-from trainlog.table.values import Range
+from trainlog.table.values import Range, column_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -197,8 +197,8 @@ class Runs(Sequence[RunInfo]):
         rows = [table for _, tables in pairs for table in tables]
         if rows and (missing := [key for key in keys if not any(key in table for table in rows)]):
             raise KeyError(f"no run has {missing[0]!r} in its {Kind.of(kind)} frames")
-        names = {key: f"{key}#2" if key in ("run", "task", "seed", "time") else key for key in keys}
-        return whole.select(["run", "task", "seed", "time", *(names[key] for key in keys if names[key] in whole)])
+        own = [*LABELS, "time"]
+        return whole.select([*own, *(name for key in keys if (name := column_name(key, own)) in whole)])
 
     def episodes(self) -> RunTable:
         """One row per episode of all runs: ``run``, ``task``, ``seed``, then as `trainlog.episode.episode_table`.
