@@ -52,7 +52,6 @@ class CatalogFollower(Catalog):
         if not self._is_tree:  # so that what was read of the log is stored
             self.store = Store(location(self.root))
         self._known: dict[str, Entry] | None = None
-        self._every: dict[str, Entry] = {}
         self._files = Files({})
         self._behind: dict[str, float] = {}  # logs whose frames are not read to the end, and when to try next
         self._files_now: dict[str, str] = {}
@@ -72,15 +71,12 @@ class CatalogFollower(Catalog):
             before = self._load(files) if self._known is None else self._known
             known = before | {name: _touched(before[name], files) for name in self._grown(before, files)}
             before = dict(before)
-        self._every = known
-        runs = self._unchanged(known, files, read=False) if self._is_tree else None
-        if runs is None:
-            runs = self._looked_at(known, files, read=False, progress=None, workers=None)
+        every, runs = self._looked_at(known, files, read=False)
         self._renew_states(runs, files)
         with self._lock:
             # What was read in the meantime is newer; what has grown in the meantime is found by the next look.
             newer = {name: one for name, one in (self._known or {}).items() if one is not before.get(name)}
-            self._known = {**self._every, **runs, **{name: one for name, one in newer.items() if name in runs}}
+            self._known = {**every, **runs, **{name: one for name, one in newer.items() if name in runs}}
             self._files = files
             for name in self._behind.keys() - runs.keys():
                 del self._behind[name]
@@ -117,7 +113,7 @@ class CatalogFollower(Catalog):
         chosen = chosen or [entry.path for entry in due[:1]]
         began = time.monotonic()
         # In one other process, as this one has clients to answer in the meantime.
-        found = self._look(chosen, known, files, read=True, progress=None, workers=1, elsewhere=True)
+        found = self._look(chosen, known, files, read=True, workers=1, elsewhere=True)
         now = time.monotonic()
         rest = now + max(_REST * (now - began) / max(len(chosen), 1), _PAUSE)
         with self._lock:
@@ -150,10 +146,6 @@ class CatalogFollower(Catalog):
             return super()._logs(known)
         except LogNotFound:
             return []
-
-    def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: Files, logs: frozenset[str]) -> None:
-        super()._settle(every, known, files, logs)
-        self._every = every
 
     def _walked(self) -> dict[str, str]:
         files = walk(self._where, "", within=self._where)

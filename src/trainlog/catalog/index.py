@@ -112,9 +112,7 @@ class Catalog:
         self._list()
         known = self.store.entries()
         files = Files(self._found())
-        runs = self._unchanged(known, files, read=read) if self._is_tree else None
-        if runs is None:
-            runs = self._looked_at(known, files, read=read, progress=progress, workers=workers)
+        _, runs = self._looked_at(known, files, read=read, progress=progress, workers=workers)
         self._renew_states(runs, files)
         return {name: runs[name] for name in sorted(runs, key=natural)}
 
@@ -166,10 +164,12 @@ class Catalog:
         files: Files,
         *,
         read: bool,
-        progress: Progress | None,
-        workers: int | None,
-    ) -> dict[str, Entry]:
-        """The runs, after a look at new and changed files."""
+        progress: Progress | None = None,
+        workers: int | None = None,
+    ) -> tuple[dict[str, Entry], dict[str, Entry]]:
+        """All entries, and those of runs, after a look at new and changed files."""
+        if self._is_tree and (runs := self._unchanged(known, files, read=read)) is not None:
+            return known, runs
 
         def entries_of(names: Sequence[str]) -> dict[str, Entry]:
             fresh = {
@@ -194,7 +194,7 @@ class Catalog:
         every |= entries_of([name for name in logs if name not in every])  # logs of several shards
         if self._is_tree:
             self._settle(every, known, files, frozenset(logs))
-        return {name: every[name] for name in logs}
+        return every, {name: every[name] for name in logs}
 
     def _logs(self, look: Look) -> list[Path]:
         """The runs, from what *look* knows of files; raises LogNotFound if there are none."""
@@ -217,8 +217,8 @@ class Catalog:
         files: Files,
         *,
         read: bool,
-        progress: Progress | None,
-        workers: int | None,
+        progress: Progress | None = None,
+        workers: int | None = None,
         elsewhere: bool = False,
     ) -> dict[str, Entry]:
         """Look at new and changed logs, and store what was found.
