@@ -52,9 +52,8 @@ def command(
         click.echo(strict_json(_facts(found)))
     else:
         _show(found)
-    if output is not None:
-        figures = pictures(runs, PlotOptions(y=_drawable(found, runs))) if _drawable(found, runs) else []
-        for picture in figures:
+    if output is not None and (drawn := _drawable(found, runs)):
+        for picture in pictures(runs, PlotOptions(y=drawn)):
             for path in save_picture(picture, output, formats=formats):
                 echo(path, err=as_json)
     return _SAME if found.same else _DIFFERENT
