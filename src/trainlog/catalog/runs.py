@@ -16,7 +16,7 @@ from trainlog.catalog.plan import Plan, RowChoice, by_bytes
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_info import RunInfo, row_of
 from trainlog.catalog.run_table import RunTable
-from trainlog.catalog.workers import run_all
+from trainlog.catalog.workers import in_order, run_all
 from trainlog.conventions import AxisName
 from trainlog.errors import LogNotFound
 from trainlog.model import Kind, KindLike
@@ -299,9 +299,8 @@ class Runs(Sequence[RunInfo]):
         pa = arrow_module()
         plan = self.plan(kind, **rows)
         fragments = plan.fragments(_FRAGMENT)
-        read = self._read(Fragment.tables, fragments, "reading")
-        found = {number: fragments[number].encoded(tables) for number, (tables, _) in read}
-        parts = [found[number] for number in sorted(found)]
+        read = in_order(self._read(Fragment.tables, fragments, "reading"))
+        parts = [fragment.encoded(tables) for fragment, (tables, _) in zip(fragments, read, strict=True)]
         return pa.concat_tables(parts) if parts else plan.arrow().empty_table()
 
     def to_polars(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> polars.DataFrame:
@@ -337,15 +336,14 @@ class Runs(Sequence[RunInfo]):
         members = self.known.members()
         size = min(_FRAGMENT, max(sum(member.size for member in members) // 16, 1 << 16))
         fragments = [Fragment(group, scan, self.known.on_error) for group in by_bytes(members, size)]
-        found: dict[int, list[tuple[int, list[Table]]]] = {}
+        found: list[tuple[Member, list[Table]]] = []
         damaged: dict[str, str] = {}
-        for number, (tables, bad) in self._read(function, fragments, what):
-            found[number] = tables
+        read = in_order(self._read(function, fragments, what))
+        for fragment, (logs, bad) in zip(fragments, read, strict=True):
+            found += [(fragment.members[place], tables) for place, tables in logs]
             damaged |= bad
         warn_of(damaged, len(members), self.known.on_error)
-        return [
-            (fragments[number].members[place], tables) for number in sorted(found) for place, tables in found[number]
-        ]
+        return found
 
     def _read(
         self, function: Callable[[Fragment], Any], fragments: Sequence[Fragment], what: str
