@@ -11,9 +11,10 @@ from typing import Final
 
 from trainlog import registry
 from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
+from trainlog.model import Header
 from trainlog.storage.location import RemotePath, fixed_part, location
 
-__all__ = ["Look", "find_logs", "matching", "natural", "without_repeats"]
+__all__ = ["Look", "find_logs", "matching", "natural", "shard_rank", "without_repeats"]
 
 Look = Callable[[Path], tuple[tuple[Path, ...], int | None] | None]
 """The files of the log that a file belongs to, none if it is not a log, and its rank among shards; None if this is not
@@ -124,10 +125,14 @@ def _log_of(path: Path) -> tuple[tuple[Path, ...], int | None]:
         return ((path,) if path.is_file() and _is_named_as_a_log(path) else ()), None
     except TrainlogError:
         return (path,), None  # a log that cannot be read
-    shard = reader.header.meta.get("shard")
-    declared = shard.get("rank") if isinstance(shard, dict) else None
-    rank = declared if isinstance(declared, int) else None
-    return ((path,) if path.is_dir() else reader.files or (path,)), rank
+    return ((path,) if path.is_dir() else reader.files or (path,)), shard_rank(reader.header)
+
+
+def shard_rank(header: Header) -> int | None:
+    """The rank of a shard, as its metadata declare it; None for any other log."""
+    shard = header.meta.get("shard")
+    rank = shard.get("rank") if isinstance(shard, dict) else None
+    return rank if isinstance(rank, int) else None
 
 
 def _is_named_as_a_log(path: Path) -> bool:

@@ -14,6 +14,7 @@ from trainlog.catalog.states import state_of
 from trainlog.codec import Reader
 from trainlog.conventions import Conventions, task_of
 from trainlog.errors import CodecError, InvalidPosition, TrainlogError, TrainlogWarning, UnknownFormat
+from trainlog.find_logs import shard_rank
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Scan
 from trainlog.table.values import flatten
@@ -39,8 +40,6 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
         return None, Facts()
     except TrainlogError as error:
         return None, Facts([path.name], "?", state="unreadable", error=error.message)
-    shard = reader.header.meta.get("shard")
-    declared = shard.get("rank") if isinstance(shard, dict) else None
     header, files = reader.header, [path.name]
     if reader.files != (path,):
         folder = path if path.is_dir() else path.parent
@@ -49,7 +48,7 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
     facts = Facts(
         files,
         reader.codec_name,
-        declared if isinstance(declared, int) else None,
+        shard_rank(header),
         meta,
         task_of(meta),
         {key: value for key, value in flatten(header.run).items() if key != "git/patch"},
