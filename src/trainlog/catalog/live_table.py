@@ -80,7 +80,9 @@ class LiveTable:
 
     def _selected(self, known: _Known, wanted: Filter, sort: str) -> list[LiveRun]:
         if sort not in known.orders:
-            known.orders = {sort: self._sorted(known, known.entries, sort)}  # the next filter mostly has the same
+            values = self._values(known, known.entries, sort.removeprefix("-"))
+            order = sorted_by(values, known.entries, backwards=sort.startswith("-"))
+            known.orders = {sort: order}  # the next filter mostly has the same
         if not wanted.text.strip():
             return known.orders[sort]
         chosen = {entry.id for entry in self._chosen(known, wanted)}
@@ -105,10 +107,6 @@ class LiveTable:
             except TimeoutError:
                 raise ExpressionError("the regular expression takes too long on these runs") from None
         return [known.entries[n] for n in fit]
-
-    def _sorted(self, known: _Known, entries: list[LiveRun], sort: str) -> list[LiveRun]:
-        values = self._values(known, entries, sort.removeprefix("-"))
-        return sorted_by(values, entries, backwards=sort.startswith("-"))
 
     def values(self, entries: Sequence[LiveRun], column: str) -> list[Any]:
         """The values of runs in a column; None for a run without one."""

@@ -54,7 +54,8 @@ def command(
     rows, known = chosen.known.rows_for(keys, read=not wanted)
     names = wanted or _default_columns(rows, chosen.known.steps_and_rewards())
     if sort:
-        rows = _sorted(rows, known, sort)
+        values = [_value(row, known, sort.removeprefix("-")) for row in rows]
+        rows = sorted_by(values, rows, backwards=sort.startswith("-"))
     left = len(rows) - limit if limit is not None and len(rows) > limit else 0
     rows = rows[:limit]
     if as_json:
@@ -82,11 +83,6 @@ def _tell_of_damage(chosen: Runs) -> None:
 def _value(row: Mapping[str, Any], known: Mapping[str, Any], key: str) -> Any:
     name = resolve(key, known)
     return None if name is None else row.get(name)
-
-
-def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> list[dict[str, Any]]:
-    values = [_value(row, known, sort.removeprefix("-")) for row in rows]
-    return sorted_by(values, rows, backwards=sort.startswith("-"))
 
 
 def _default_columns(rows: Sequence[Mapping[str, Any]], measures: Iterable[tuple[str, str]]) -> list[str]:
