@@ -8,7 +8,6 @@ from typing import Final
 from trainlog.printable import markdown_code, markdown_text
 from trainlog.report.content import Content
 from trainlog.report.tables import (
-    Row,
     baseline_sentence,
     failure_rows,
     gate_rows,
@@ -42,11 +41,11 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
 
     """
     parts = [f"## {markdown_text(_shortened(content.title))}: {outcome_word(content) if content.gated else 'report'}"]
-    failures = [Row((_SIGNS[False], *map(markdown_text, row.cells))) for row in failure_rows(content)]
+    failures = [(_SIGNS[False], *map(markdown_text, row.cells)) for row in failure_rows(content)]
     parts.append(_table(("", "log", "verdict", "reason"), failures))
     if content.results:
         rows = [
-            Row((_SIGNS[row.passed], markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:])))
+            (_SIGNS[row.passed], markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:]))
             for row in gate_rows(content)
         ]
         parts.append(_table(("", "gate", "log", "measured"), rows))
@@ -57,20 +56,20 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     if images is not None:
         shown = [file for file in files if file.endswith(".png")] or [file for file in files if file.endswith(".svg")]
         parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_MAX_PICTURES]]
-    results = [Row((markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:]))) for row in result_rows(content)]
+    results = [(markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:])) for row in result_rows(content)]
     if results:
         parts.append(markdown_text(results_note(content)))
         parts.append(_table(tuple(map(markdown_text, result_titles(content))), results[:_MAX_METRICS]))
-    metrics = [Row((markdown_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
+    metrics = [(markdown_code(row.cells[0]), *row.cells[1:]) for row in metric_rows(content)]
     left = len(metrics) - _MAX_METRICS
     parts.append(_table(metric_titles(content), metrics[:_MAX_METRICS]))
     if left > 0:
         parts.append(f"{left} more metrics are in summary.json and report.html.")
-    rows = [Row(tuple(map(markdown_text, row.cells))) for row in log_rows(content)]
+    logs = [tuple(map(markdown_text, row.cells)) for row in log_rows(content)]
     parts.append(
         _folded(
             f"{len(content.logs)} log{'s' if len(content.logs) != 1 else ''}",
-            _table(("log", "verdict", "frames", "duration", ""), rows),
+            _table(("log", "verdict", "frames", "duration", ""), logs),
         )
     )
     text = "\n\n".join(part for part in parts if part) + "\n"
@@ -84,11 +83,10 @@ def _shortened(title: str) -> str:
     return title if len(title) <= _MAX_TITLE else f"{title[:_MAX_TITLE]}…"
 
 
-def _table(titles: Sequence[str], rows: Iterable[Row]) -> str:
-    rows = list(rows)
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
-    lines = [_line(titles), _line(["---"] * len(titles)), *(_line(row.cells) for row in rows[:_MAX_ROWS])]
+    lines = [_line(titles), _line(["---"] * len(titles)), *map(_line, rows[:_MAX_ROWS])]
     if len(rows) > _MAX_ROWS:
         lines += ["", f"{len(rows) - _MAX_ROWS:,} more rows are in report.html."]
     return "\n".join(lines)
