@@ -31,14 +31,12 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainlogWarning)
             reader = registry.open(path)
-    except UnknownFormat as error:
-        is_refused = isinstance(error.__cause__, PermissionError) and bool(registry.suffix_of(path))
-        if not is_refused and not registry.is_accepted(path):
-            return None, Facts()
-        return None, Facts([path.name], "?", state="unreadable", error=error.message)
     except CodecError:  # a picture
         return None, Facts()
     except TrainlogError as error:
+        is_refused = isinstance(error.__cause__, PermissionError) and bool(registry.suffix_of(path))
+        if isinstance(error, UnknownFormat) and not is_refused and not registry.is_accepted(path):
+            return None, Facts()
         return None, Facts([path.name], "?", state="unreadable", error=error.message)
     header, files = reader.header, [path.name]
     if reader.files != (path,):
