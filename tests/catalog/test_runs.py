@@ -364,6 +364,13 @@ def test_a_process_whose_caller_has_ended_ends_without_a_word() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_process_ends_with_its_caller_in_the_middle_of_a_task() -> None:
+    command = [sys.executable, "-c", "from trainlog.catalog.workers import serve; serve()"]
+    task = pickle.dumps((0, "", time.sleep, 1000))
+    done = subprocess.run(command, input=task, capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_the_value_keeps_what_it_found_until_it_is_refreshed(tmp_path: Path) -> None:
     sweep(tmp_path)
     found = trainlog.runs(tmp_path)
