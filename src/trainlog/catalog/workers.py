@@ -35,6 +35,7 @@ _MOST_WORKERS: Final = 32
 _WORTH: Final = 0.4  # seconds of work that are worth another process; starting one takes a quarter of a second
 _AHEAD: Final = 2  # tasks queued at each worker process
 _KEPT: Final = 30.0  # seconds that an idle worker is kept; on its own, it exits after twice that time
+_FAREWELL: Final = 1.0  # seconds in which a worker without a task ends by itself, with all that is done at an exit
 # With the caller's `sys.path`, so that both import the same modules.
 _START: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
 
@@ -249,6 +250,7 @@ def _follow_caller() -> None:
     caller = select.poll()
     caller.register(sys.stdin.fileno(), 0)  # only the end of its other side
     caller.poll()
+    time.sleep(_FAREWELL)
     os._exit(0)
 
 
