@@ -189,6 +189,16 @@ def test_a_token_is_demanded_in_a_header_a_cookie_or_the_first_address(serve: Ca
     assert site.get("/", {"Cookie": cookie.partition(";")[0]}).status == 200
 
 
+def test_cookies_of_other_servers_lock_nobody_out(serve: Callable[..., Any], runs: Path) -> None:
+    token = new_token()
+    site = serve(runs, token=token)
+    cookie = site.get("/", token=token).headers["set-cookie"].partition(";")[0]
+    for other in ("a:b=1", "user@host=x", "[id]=1", "no cookie", 'open="'):
+        assert site.get("/", {"Cookie": f"{other}; {cookie}"}).status == 200, other
+        assert site.get("/", {"Cookie": f"{cookie}; {other}"}).status == 200, other
+        refused(site.get("/", {"Cookie": other}), 401)
+
+
 def test_the_token_is_compared_in_constant_time(serve: Callable[..., Any], runs: Path, monkeypatch: Any) -> None:
     import hmac
 

@@ -7,11 +7,10 @@ import hmac
 import ipaddress
 import secrets
 from collections.abc import Callable, Collection, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -106,10 +105,10 @@ class Guard:
         await answer(scope, receive, _with_headers(send, self._headers))
 
     def _judge(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
+        request = Request(scope)
         if len(scope["path"]) + len(scope["query_string"]) > _LONGEST:
             return refusal(ApiError(414, "long", "the address is too long"))
-        if self._hosts and _name_of(headers.getlist("host")) not in self._hosts:
+        if self._hosts and _name_of(request.headers.getlist("host")) not in self._hosts:
             return refusal(ApiError(421, "host", "this server does not have that name"))
         if scope["method"] not in ("GET", "HEAD") and not (scope["method"] == "POST" and scope["path"] in POSTS):
             return refusal(ApiError(405, "method", "this server only answers GET"))
@@ -123,9 +122,8 @@ class Guard:
             to = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
             to.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             return to
-        if self._fits(headers.get("authorization", "").removeprefix("Bearer ")) or self._fits(
-            _cookie(headers, self._cookie)
-        ):
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._fits(given) or self._fits(request.cookies.get(self._cookie, "")):
             return None
         return refusal(ApiError(401, "token", "this server requires its token; open the address that it printed"))
 
@@ -141,14 +139,6 @@ def _name_of(hosts: list[str]) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
-
-
-def _cookie(headers: Headers, name: str) -> str:
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookies[name].value if name in cookies else ""
 
 
 def _with_headers(send: Send, added: Mapping[str, str]) -> Send:
