@@ -189,6 +189,11 @@ def test_a_token_is_demanded_in_a_header_a_cookie_or_the_first_address(serve: Ca
     assert site.get("/", {"Cookie": cookie.partition(";")[0]}).status == 200
 
 
+def test_the_first_address_keeps_all_charts_of_a_shared_view(serve: Callable[..., Any], runs: Path) -> None:
+    first = serve(runs, token="a-token-of-mine").get("/?token=a-token-of-mine&card=w:stats/a&q=&card=l:stats/b")
+    assert first.headers["location"] == "/?card=w%3Astats%2Fa&q=&card=l%3Astats%2Fb"
+
+
 def test_cookies_of_other_servers_lock_nobody_out(serve: Callable[..., Any], runs: Path) -> None:
     token = new_token()
     site = serve(runs, token=token)

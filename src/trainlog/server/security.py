@@ -8,7 +8,7 @@ import ipaddress
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -114,11 +114,11 @@ class Guard:
             return refusal(ApiError(405, "method", "this server only answers GET"))
         if self._token is None:
             return None
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if self._fits(query.get("token", [""])[0]):
+        query = request.query_params
+        if self._fits(query.get("token", "")):
             if scope["path"].startswith("/api/"):
                 return None
-            rest = urlencode({name: values[0] for name, values in query.items() if name != "token"})
+            rest = urlencode([(name, value) for name, value in query.multi_items() if name != "token"])
             to = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
             to.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             return to
