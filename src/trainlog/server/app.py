@@ -136,15 +136,9 @@ def _pages() -> list[Route]:
         kind = _TYPES.get(Path(file.name).suffix)
         if kind is not None:
             place = "/" if file.name == "index.html" else f"/static/{file.name}"
-            routes.append(Route(place, _page(file.read_bytes(), kind), methods=["GET"]))
+            page = Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
+            routes.append(Route(place, page, methods=["GET"]))
     return routes
-
-
-def _page(content: bytes, kind: str) -> Callable[[Request], Response]:
-    def page(request: Request) -> Response:
-        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
-
-    return page
 
 
 def _refused(request: Request, error: Exception) -> Response:
