@@ -36,10 +36,7 @@ def _selected(query: Query, state: State) -> list[LiveRun]:
     if ids is not None:
         state.check_count(len(ids))
         return [entry for id in ids if (entry := state.catalog.entries.get(id)) is not None]
-    try:
-        return state.table.select(query.text("filter", most=2000), query.text("sort", "-changed", most=512))
-    except ExpressionError as error:
-        raise ApiError(400, "filter", str(error)) from error
+    return state.table.select(query.text("filter", most=2000), query.text("sort", "-changed", most=512))
 
 
 @takes("filter", "sort", "runs", "offset", "limit", "columns")
@@ -84,10 +81,7 @@ def ids(request: Request) -> Response:
 def columns(request: Request) -> Response:
     """The columns of the table of runs, and whether the runs that match a filter differ in them."""
     query, state = Query(request), state_of(request)
-    try:
-        found = state.table.columns(query.text("filter", most=2000))
-    except ExpressionError as error:
-        raise ApiError(400, "filter", str(error)) from error
+    found = state.table.columns(query.text("filter", most=2000))
     return json_response({"columns": found[:_MOST_COLUMNS], "left_out": max(len(found) - _MOST_COLUMNS, 0)})
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trainlog.catalog.live import LiveCatalog
-from trainlog.errors import TrainlogError
+from trainlog.errors import ExpressionError, TrainlogError
 from trainlog.server import api, api_flog, api_runs, exports, moment_api, path_api
 from trainlog.server.app_state import Limits, State, state_of
 from trainlog.server.log_poller import LogPoller
@@ -145,6 +145,8 @@ def _refused(request: Request, error: Exception) -> Response:
     """The answer to a client for an error."""
     if isinstance(error, HTTPException):
         error = ApiError(error.status_code, "address", "there is nothing at this address")
+    elif isinstance(error, ExpressionError):  # of the filter, in any list of runs
+        error = ApiError(400, "filter", str(error))
     elif isinstance(error, TrainlogError | OSError):  # a file that was readable a moment ago no longer is
         reason = state_of(request).redact(error)
         error = ApiError(409, "changed", f"the file changed while it was read ({reason}); try again")
