@@ -16,6 +16,7 @@ from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.csv_rows import NOT_UTF8, cells_of
 from trainlog.errors import InvalidPosition
+from trainlog.live_log.column_file import codes_of
 from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.server.app_state import opened
@@ -26,6 +27,7 @@ from trainlog.server.curves import (
     curve,
     damage_of,
     event_places,
+    event_types,
     has_episodes,
     is_of_one_column,
     own_axis,
@@ -209,7 +211,10 @@ def rows(request: Request) -> Response:
         window = rows_query.window(log)
         total = len(window.rows)
         chosen = np.unique(np.linspace(0, total - 1, min(points, total)).astype(np.intp)) if total else window.rows
-        numbers = {key: window.numbers(log, kind, key)[chosen] for key in keys}
+        columns = {}
+        for key in keys:
+            series = series_of(log, kind, key)
+            columns[key] = series.plain(window.numbers(series)[chosen])
         mine = log.rows.get(kind)
         times = mine.time.read(*window.span)[window.rows - window.span[0]][chosen] if mine and total else np.empty(0)
         return json_response(
@@ -221,7 +226,7 @@ def rows(request: Request) -> Response:
                 "row": window.rows[chosen].tolist(),
                 "time": times.tolist(),
                 "axis": window.x[chosen].tolist(),
-                "columns": {key: series_of(log, kind, key).plain(one) for key, one in numbers.items()},
+                "columns": columns,
                 "progress": log.progress({kind}),
                 "cursor": str(log.settled()),
             }
@@ -310,10 +315,9 @@ def events(request: Request) -> Response:
         found: list[dict[str, Any]] = []
         counts: dict[str, int] = {}
         if total:
-            series = log.rows[Kind.EVENT].columns.series
-            key = log.conventions.event_type(series)
-            names = ["", *(series[key].texts if key is not None else ())]
-            codes = window.codes(log, Kind.EVENT, key) if key is not None else np.full(total, -1)
+            types = event_types(log)
+            names = ["", *(types.texts if types is not None else ())]
+            codes = codes_of(window.numbers(types)) if types is not None else np.full(total, -1)
             for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
                 counts[names[code + 1]] = int(count)
             quiet = [code - 1 for code, name in enumerate(names) if log.conventions.is_quiet(name)]

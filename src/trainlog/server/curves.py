@@ -37,6 +37,7 @@ __all__ = [
         "curve",
         "damage_of",
         "event_places",
+        "event_types",
         "has_episodes",
         "own_axis",
         "places_of",
@@ -66,14 +67,14 @@ def own_axis(log: Log, kind: Kind, axis: AxisName, *, within_episode: bool = Fal
     has_summaries = has_episodes(log) and not within_episode
     if has_summaries and kind in GUIDES and kind != Kind.STATS and own_axis(log, Kind.STATS, axis) is not None:
         return COMPUTED
-    series = rows.clocks.series
+    series, types = rows.clocks.series, event_types(log)
     return axis_key(
         log.conventions,
         kind,
         axis,
         [key for key, one in series.items() if one.shape == "number"],
         lambda key: series[key].varies or rows.clocks.rows == 1,
-        has_starts=not has_episodes(log) and kind in GUIDES and _has_events(log, EPISODE_START),
+        has_starts=not has_episodes(log) and kind in GUIDES and types is not None and EPISODE_START in types.texts,
         has_summaries=has_summaries,
     )
 
@@ -91,20 +92,20 @@ def is_rising(log: Log, kind: Kind, axis: AxisName) -> bool:
     )
 
 
-def _has_events(log: Log, event_type: str) -> bool:
+def event_types(log: Log) -> Series | None:
+    """The types of the events; None if no event has one."""
     events = log.rows.get(Kind.EVENT)
     key = None if events is None else log.conventions.event_type(events.columns.series)
-    return events is not None and key is not None and event_type in events.columns.series[key].texts
+    return None if events is None or key is None else events.columns.series[key]
 
 
 def rows_of_events(log: Log, event_type: str) -> npt.NDArray[np.intp]:
     """The row numbers of the events of that type."""
-    events = log.rows.get(Kind.EVENT)
-    key = None if events is None else log.conventions.event_type(events.columns.series)
-    if events is None or key is None:
+    types = event_types(log)
+    if types is None:
         return np.empty(0, np.intp)
-    code = events.columns.series[key].texts.get(event_type, -2)
-    return np.flatnonzero(events.columns.codes(key, 0, events.columns.rows) == code)
+    codes = codes_of(types.numbers(0, log.rows[Kind.EVENT].columns.rows))
+    return np.flatnonzero(codes == types.texts.get(event_type, -2))
 
 
 def has_episodes(log: Log) -> bool:
@@ -207,15 +208,11 @@ class Window(NamedTuple):
         """The first row, and the one after the last."""
         return (int(self.rows[0]), int(self.rows[-1]) + 1) if len(self.rows) else (0, 0)
 
-    def numbers(self, log: Log, kind: Kind, key: str) -> Floats:
-        """The values of *key* in these rows."""
+    def numbers(self, series: Series) -> Floats:
+        """The values of *series* in these rows."""
         start, stop = self.span
-        values = series_of(log, kind, key).numbers(start, stop)
+        values = series.numbers(start, stop)
         return values if len(values) == len(self.rows) else values[self.rows - start]
-
-    def codes(self, log: Log, kind: Kind, key: str) -> npt.NDArray[np.int32]:
-        """The texts of *key* in these rows, by number."""
-        return codes_of(self.numbers(log, kind, key))
 
 
 def window_of(
@@ -278,8 +275,8 @@ def curve(
 
     series = series_of(log, kind, key)
     if series.shape == "text":
-        return _strip(*_states(log, kind, key, window), list(series.texts), points)
-    values = window.numbers(log, kind, key)
+        return _strip(*_states(series, window), list(series.texts), points)
+    values = window.numbers(series)
     known, infinite = np.isfinite(values), np.isinf(values)
     is_lost = is_nan(values) | infinite | (codes_of(values) >= 0)  # in a column of numbers, a text counts as NaN
     thinned = int(known.sum()) > points
@@ -310,7 +307,7 @@ def smooth_curve(
 
     if smooth is None and (Conventions.is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
         return None
-    values = whole.numbers(log, kind, key)
+    values = whole.numbers(series_of(log, kind, key))
     known = _is_there(values)
     found = smoothed(values[known], smooth)
     if found is None:
@@ -358,10 +355,9 @@ def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]
     return sorted(one for one in found if np.isfinite(one).all())
 
 
-def _states(log: Log, kind: Kind, key: str, window: Window) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The texts of *key* by number, and where they start; a frame without the key continues the previous text."""
-    values, x = window.numbers(log, kind, key), window.x
-    series = series_of(log, kind, key)
+def _states(series: Series, window: Window) -> tuple[npt.NDArray[np.int32], Floats]:
+    """The texts of *series* by number, and where they start; a frame without a value continues the previous text."""
+    values, x = window.numbers(series), window.x
     if len(series.texts) >= MOST_TEXTS:  # then a missing value may be one of the texts beyond the limit
         return codes_of(values), x
     kept = _is_there(values)
