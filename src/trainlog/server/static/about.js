@@ -1,7 +1,7 @@
 // Above the charts: the shown runs, their states, their metadata, and where these differ.
 
 import { ofRun } from "./colors.js";
-import { button, element, nameOf } from "./element.js";
+import { button, element, nameOf, swatch } from "./element.js";
 import { duration, flat, number, size } from "./format.js";
 import { stateOf } from "./runrows.js";
 
@@ -22,17 +22,14 @@ const words = (value) => (value === undefined ? "" : typeof value === "string" ?
  * @param {Drawn} shown @param {Info} info @param {any} run as the list has it @param {Page} page
  */
 function lineOf({ name }, info, run, page) {
-  const line = element("div", "about");
-  line.append(element("b", "", { textContent: name, title: info.path }), stateOf(run));
+  const line = element("div", "about", {}, element("b", "", { title: info.path }, name), stateOf(run));
   const task = [info.creature, info.task].filter(Boolean).join(" · ");
   if (task) line.append(element("span", "", { textContent: task }));
   for (const tag of run.my?.tags ?? []) line.append(element("span", "tag", { textContent: tag }));
   const facts = { "": duration(run.duration ?? info.duration), frames: run.frames === null ? "…" : number(run.frames), seed: info.meta.seed };
   for (const [key, value] of Object.entries(facts)) {
     if (value === undefined || value === null || value === "") continue;
-    const pair = element("span", "pair");
-    pair.append(key ? `${key} ` : "", element("i", "", { textContent: words(value) }));
-    line.append(pair);
+    line.append(element("span", "pair", {}, key ? `${key} ` : "", element("i", "", {}, words(value))));
   }
   line.append(element("span", "", { textContent: size(run.size) }));
   if (info.damage.length) line.append(element("span", "pill bad", { textContent: `${info.damage.length} damaged`, title: info.damage.join("\n") }));
@@ -43,31 +40,25 @@ function lineOf({ name }, info, run, page) {
 
 /** Several runs: a chip for each, on at most two lines, and a button for all of them. @param {Drawn[]} shown @param {Page} page */
 function chipsOf(shown, page) {
-  const box = element("div", "chips");
   const chips = shown.slice(0, MOST_CHIPS).map(({ id, slot, name }) => {
     const run = page.run(id), info = page.info(id);
-    const chip = element("span", "chip");
-    const swatch = element("i", "swatch");
-    swatch.style.background = ofRun(slot);
     const label = nameOf(name, [run?.path, [run?.creature, run?.task].filter(Boolean).join(" · "), run?.my?.note].filter(Boolean).join("\n"));
-    chip.append(swatch, label);
+    const chip = element("span", "chip", {}, swatch(ofRun(slot)), label);
     if (run && run.state !== "ended" && run.state !== "finished") chip.append(stateOf(run));
     if (info?.damage.length) chip.append(element("span", "pill bad", { textContent: "damaged", title: info.damage.join("\n") }));
     chip.append(button("×", () => page.remove(id), "gone", `Stop showing ${name}`, `Stop showing ${name}`));
     return chip;
   });
-  box.append(...chips);
+  const box = element("div", "chips", {}, ...chips);
   const isMany = shown.length > MOST_CHIPS;
   const more = button(`all ${number(shown.length)}`, () => {
     if (isMany) page.table();
     else more.setAttribute("aria-expanded", String(box.classList.toggle("open")));
   }, "all-chips", "", isMany ? "In the table" : "");
   if (!isMany) more.setAttribute("aria-expanded", "false");
-  const frame = element("div", "chips-frame");
-  frame.append(box, more);
   // The button is there only if some chips are not visible.
   requestAnimationFrame(() => { more.hidden = box.scrollHeight <= box.clientHeight + 4 && !isMany; });
-  return frame;
+  return element("div", "chips-frame", {}, box, more);
 }
 
 /** The metadata of the runs side by side. @param {Drawn[]} shown @param {Page} page */
@@ -77,12 +68,10 @@ function metadataOf(shown, page) {
   const keys = [...new Set(all.flatMap(({ meta }) => Object.keys(meta)))];
   const isOther = (/** @type {Record<string, any>} */ meta, /** @type {string} */ key) => JSON.stringify(meta[key]) !== JSON.stringify(first.meta[key]);
   const differing = keys.filter((key) => all.some(({ meta }) => isOther(meta, key)));
-  const box = element("details", "metadata");
-  box.open = page.state.metadata ?? false;
   const several = some.length > 1;
-  const summary = element("summary", "", { textContent: several ? `Hyper-parameters: ${differing.length} of ${keys.length} differ` : `Hyper-parameters (${keys.length})` });
+  const title = several ? `Hyper-parameters: ${differing.length} of ${keys.length} differ` : `Hyper-parameters (${keys.length})`;
   const inside = element("div");
-  box.append(summary, inside);
+  const box = element("details", "metadata", { open: page.state.metadata ?? false }, element("summary", "", {}, title), inside);
   const fill = () => {
     page.state.metadata = box.open;
     if (!box.open) return;
@@ -105,11 +94,9 @@ function metadataOf(shown, page) {
     }
     inside.replaceChildren(table);
     if (several) {
-      const label = element("label", "tool");
       const check = element("input", "", { type: "checkbox", checked: !page.state.allKeys });
       check.addEventListener("change", () => { page.state.allKeys = !check.checked; fill(); });
-      label.append(check, "only what differs");
-      inside.prepend(label);
+      inside.prepend(element("label", "tool", {}, check, "only what differs"));
     }
     if (shown.length > some.length) {
       inside.append(button(`All ${number(shown.length)} in the table`, () => page.table()));
@@ -130,8 +117,7 @@ function metadataOf(shown, page) {
 export function drawAbout(board, shown, troubles, page) {
   let place = board.querySelector("#about");
   if (!place) {
-    place = element("div");
-    place.id = "about";
+    place = element("div", "", { id: "about" });
     board.prepend(place);
     page.state.parts = {};
   }
@@ -158,11 +144,9 @@ function part({ state }, name, of, isThere, make) {
 
 /** @param {Map<string, string>} troubles @param {Page} page */
 function troublesOf(troubles, page) {
-  const all = element("div");
-  for (const [id, message] of troubles) {
-    const box = element("div", "trouble");
-    box.append(element("h2", "", { textContent: `${page.run(id)?.path ?? (id ? "This run" : "The groups")} cannot be shown` }), element("p", "", { textContent: message }));
-    all.append(box);
-  }
-  return all;
+  const boxes = [...troubles].map(([id, message]) => {
+    const title = `${page.run(id)?.path ?? (id ? "This run" : "The groups")} cannot be shown`;
+    return element("div", "trouble", {}, element("h2", "", {}, title), element("p", "", {}, message));
+  });
+  return element("div", "", {}, ...boxes);
 }

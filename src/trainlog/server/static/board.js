@@ -69,8 +69,7 @@ export class Board {
     this.cards = kept;
     const scrolled = this.place.scrollTop;
     this.groups?.remove();
-    this.groups = element("div");
-    this.groups.append(...groups);
+    this.groups = element("div", "", {}, ...groups);
     this.place.append(this.groups);
     this.place.scrollTop = scrolled;
     for (const card of kept.values()) { this.observer.unobserve(card.element); this.observer.observe(card.element); }
@@ -112,14 +111,11 @@ export class Board {
     const isClosed = closed ? !OPENED.has(id) : CLOSED.has(id);
     const inside = element("div");
     if (special) inside.append(this.specials[special].element);
-    const grid = element("div", `cards${id === "six" ? " six" : ""}`);
-    grid.append(...cards.map((card) => card.element));
+    inside.append(element("div", `cards${id === "six" ? " six" : ""}`, {}, ...cards.map((card) => card.element)));
     for (const card of cards) this.listenToDrag(card, cards);
-    inside.append(grid);
     if (hidden?.length) inside.append(this.hiddenOnes(hidden));
     inside.hidden = isClosed;
     if (title) {
-      const head = element("h2");
       const show = () => {
         toggle.textContent = `${inside.hidden ? "▸" : "▾"} ${title}`;
         toggle.setAttribute("aria-expanded", String(!inside.hidden));
@@ -133,9 +129,7 @@ export class Board {
         localStorage.setItem("trainlog.opened", JSON.stringify([...OPENED]));
       });
       show();
-      head.append(toggle);
-      if (specs.length) head.append(element("span", "count", { textContent: String(specs.length) }));
-      group.append(head);
+      group.append(element("h2", "", {}, toggle, ...(specs.length ? [element("span", "count", {}, String(specs.length))] : [])));
     } else group.append(element("h2", "hidden", { textContent: "First charts" }));
     group.append(inside);
     return group;
@@ -143,9 +137,8 @@ export class Board {
 
   /** @param {{id: string, title: string}[]} hidden */
   hiddenOnes(hidden) {
-    const place = element("p", "hidden-cards");
-    place.append("Hidden: ", ...hidden.map(({ id, title }) => button(title, () => changeCard(id, { hide: false }), "", "", "Show this chart")));
-    return place;
+    const buttons = hidden.map(({ id, title }) => button(title, () => changeCard(id, { hide: false }), "", "", "Show this chart"));
+    return element("p", "hidden-cards", {}, "Hidden: ", ...buttons);
   }
 
   /** Whether there is neither a chart nor anything else, although everything that is shown was read. */

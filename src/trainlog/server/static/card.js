@@ -57,36 +57,28 @@ export class Card {
     this.bar = null;
     /** @type {import("./board.js").Board | null} */
     this.board = null;
-    this.element = element("section", "card");
-    this.element.dataset.card = spec.id;
-    const head = this.head = element("header");
-    const title = element("h3");
-    title.textContent = spec.title;
-    title.title = spec.series.map(({ key }) => key).join(", ");
-    if (spec.unit) title.append(" ", element("small", "", { textContent: `(${spec.unit})` }));
+    const title = element("h3", "", { title: spec.series.map(({ key }) => key).join(", ") }, spec.title);
+    if (spec.unit) title.append(" ", element("small", "", {}, `(${spec.unit})`));
     this.note = element("span", "note");
-    this.more = element("details", "more");
-    const summary = element("summary", "", { textContent: "⋯" });
-    summary.setAttribute("aria-label", `More for ${spec.title}`);
+    const summary = element("summary", "", { ariaLabel: `More for ${spec.title}` }, "⋯");
     this.menu = element("div");
-    this.more.append(summary, this.menu);
+    this.more = element("details", "more", {}, summary, this.menu);
     this.more.addEventListener("toggle", () => this.more.open && fillMenu(this));
     this.more.addEventListener("focusout", (event) => {
       const to = /** @type {Node | null} */ (event.relatedTarget);
       if (to && !this.more.contains(to)) this.more.open = false;
     });
     this.more.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); this.more.open = false; summary.focus(); } });
-    head.append(title, this.note, this.more);
+    this.head = element("header", "", {}, title, this.note, this.more);
     this.legend = new Legend(spec);
-    this.plot = element("div", `plot${spec.strip ? " low" : ""}`);
     this.said = element("p", "said", { hidden: true });
-    this.plot.append(this.said);
-    this.table = element("div", "table", { tabIndex: 0, role: "region", hidden: true });
-    this.table.setAttribute("aria-label", `${spec.title} as a table`);
+    this.plot = element("div", `plot${spec.strip ? " low" : ""}`, {}, this.said);
+    this.table = element("div", "table", { tabIndex: 0, role: "region", hidden: true, ariaLabel: `${spec.title} as a table` });
     const grip = element("i", "grip", { title: "Drag to resize; double-click for the default size" });
     this.listenToGrip(grip);
     new ResizeObserver(() => { this.isResized = true; this.hub.redraw(this); }).observe(this.plot); // neighbours have the same height
-    this.element.append(head, this.legend.element, this.legend.list, this.plot, this.table, grip);
+    this.element = element("section", "card", {}, this.head, this.legend.element, this.legend.list, this.plot, this.table, grip);
+    this.element.dataset.card = spec.id;
     this.applyState();
   }
 
@@ -297,8 +289,7 @@ export class Card {
   describe(chart) {
     const { canvas, series } = chart, [low, high] = chart.extent();
     const what = this.lines.length === 1 ? "a curve" : `${series.length} curves`;
-    canvas.setAttribute("aria-label",
-      `${this.spec.title}: ${what} over ${this.page.axis()} from ${number(low)} to ${number(high)}. The arrow keys read out the values; the menu shows them as a table.`);
+    canvas.ariaLabel = `${this.spec.title}: ${what} over ${this.page.axis()} from ${number(low)} to ${number(high)}. The arrow keys read out the values; the menu shows them as a table.`;
     if (ofCard(this.spec.id).table) this.table.replaceChildren(tableOf(series, this.page.axis(), this.spec.title));
   }
 

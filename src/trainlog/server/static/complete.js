@@ -15,10 +15,7 @@ export class Completion {
     this.input = input;
     this.columns = columns;
     this.onText = onText;
-    this.list = element("ul", "complete");
-    this.list.id = `${input.id}-complete`;
-    this.list.setAttribute("role", "listbox");
-    this.list.hidden = true;
+    this.list = element("ul", "complete", { id: `${input.id}-complete`, role: "listbox", hidden: true });
     input.after(this.list);
     for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-expanded", "false"], ["aria-controls", this.list.id]]) input.setAttribute(name, value);
     this.at = -1;
@@ -53,11 +50,8 @@ export class Completion {
     if (!found.length) { this.close(); return; }
     this.at = -1;
     this.list.replaceChildren(...found.map(({ text, note }, i) => {
-      const line = element("li");
-      line.id = `${this.list.id}-${i}`;
-      line.setAttribute("role", "option");
+      const line = element("li", "", { id: `${this.list.id}-${i}`, role: "option" }, text, element("small", "", {}, note));
       line.dataset.text = text;
-      line.append(text, element("small", "", { textContent: note }));
       return line;
     }));
     this.list.hidden = false;

@@ -12,21 +12,12 @@ export function tableOf(series, axis, title) {
   const places = [...new Set(series.flatMap((one) => Array.from(one.x)))].sort((a, b) => a - b);
   const every = Math.max(1, Math.ceil(places.length / MOST_ROWS));
   const shown = places.filter((_, i) => i % every === 0 || i === places.length - 1);
-  const table = element("table");
-  const caption = element("caption", "", { textContent: every > 1 ? `${title}: ${shown.length} of ${places.length} places` : title });
-  const head = element("tr");
-  head.append(...[axis, ...columns.map(({ name }) => name)].map((text) => element("th", "", { scope: "col", textContent: text })));
-  const body = element("tbody");
-  body.append(...shown.map((x) => {
-    const row = element("tr");
-    row.append(element("th", "", { scope: "row", textContent: exact(x) }));
-    row.append(...columns.map(({ values }) => element("td", "", { textContent: values.get(x) ?? "" })));
-    return row;
-  }));
-  const thead = element("thead");
-  thead.append(head);
-  table.append(caption, thead, body);
-  return table;
+  const caption = every > 1 ? `${title}: ${shown.length} of ${places.length} places` : title;
+  const head = [axis, ...columns.map(({ name }) => name)].map((text) => element("th", "", { scope: "col" }, text));
+  const rows = shown.map((x) => element("tr", "", {}, element("th", "", { scope: "row" }, exact(x)),
+    ...columns.map(({ values }) => element("td", "", {}, values.get(x) ?? ""))));
+  return element("table", "", {}, element("caption", "", {}, caption),
+    element("thead", "", {}, element("tr", "", {}, ...head)), element("tbody", "", {}, ...rows));
 }
 
 /** @param {import("./series.js").Series} series @returns {Map<number, string>} */

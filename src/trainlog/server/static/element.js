@@ -5,11 +5,13 @@
  * @param {K} name
  * @param {string} className
  * @param {Partial<HTMLElementTagNameMap[K]>} properties
+ * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[K]}
  */
-export function element(name, className = "", properties = {}) {
+export function element(name, className = "", properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   if (className) made.className = className;
+  if (children.length) made.append(...children);
   return made;
 }
 
@@ -20,15 +22,18 @@ export function element(name, className = "", properties = {}) {
 export function button(text, act, className = "", name = "", title = "") {
   const made = element("button", className, { type: "button", textContent: text });
   if (title) made.title = title;
-  if (name) made.setAttribute("aria-label", name);
+  if (name) made.ariaLabel = name;
   made.addEventListener("click", act);
   return made;
 }
 
 /** A name that keeps its end visible if it does not fit. @param {string} text @param {string} title */
-export function nameOf(text, title = text) {
-  const made = element("span", "name", { title });
-  made.append(element("bdi", "", { textContent: text }));
+export const nameOf = (text, title = text) => element("span", "name", { title }, element("bdi", "", {}, text));
+
+/** A sample of a colour. @param {string} color @param {string} className */
+export function swatch(color, className = "swatch") {
+  const made = element("i", className);
+  made.style.background = color;
   return made;
 }
 

@@ -1,6 +1,6 @@
 // The list of episodes to choose from.
 
-import { element } from "./element.js";
+import { button, element } from "./element.js";
 import { duration, number } from "./format.js";
 import { get } from "./net.js";
 import { change, view } from "./view.js";
@@ -25,10 +25,9 @@ async function episodesOf(run, total, keys) {
 
 export class Episodes {
   constructor() {
-    this.element = element("div");
     this.list = element("div", "episodes");
     this.about = element("p", "dim");
-    this.element.append(this.about, this.list);
+    this.element = element("div", "", {}, this.about, this.list);
     /** @type {Episode[]} */
     this.known = [];
     /** @type {{id: string} | null} */
@@ -44,7 +43,6 @@ export class Episodes {
     }
     this.run = run;
     this.draw();
-    return this.known;
   }
 
   draw() {
@@ -53,15 +51,15 @@ export class Episodes {
     this.about.textContent = one
       ? `Episode ${one.number}, ${one.type}, ${number(one.length)} steps, return ${number(one.reward)}: the variables below show it alone.`
       : "Choose an episode to see its steps; the variables below show the whole run.";
-    const all = element("button", "", { textContent: "all", type: "button" });
-    all.setAttribute("aria-pressed", String(!one));
-    all.addEventListener("click", () => { change({ episode: null }); this.draw(); });
+    const all = button("all", () => { change({ episode: null }); this.draw(); });
+    all.ariaPressed = String(!one);
     this.list.replaceChildren(all, ...this.known.map((each) => {
-      const button = Object.assign(element("button", each.type), { type: "button", textContent: `${each.number} ${each.type === "evaluation" ? "eval" : each.type === "training" ? "train" : "…"}` });
-      button.title = `${each.type}, ${number(each.length)} steps, return ${number(each.reward)}, ${duration(each.to - each.from)}`;
-      button.setAttribute("aria-pressed", String(each.number === chosen));
-      button.addEventListener("click", () => { if (this.run) change({ episode: { run: this.run.id, number: each.number } }); this.draw(); });
-      return button;
+      const text = `${each.number} ${each.type === "evaluation" ? "eval" : each.type === "training" ? "train" : "…"}`;
+      const title = `${each.type}, ${number(each.length)} steps, return ${number(each.reward)}, ${duration(each.to - each.from)}`;
+      const choose = () => { if (this.run) change({ episode: { run: this.run.id, number: each.number } }); this.draw(); };
+      const made = button(text, choose, each.type, "", title);
+      made.ariaPressed = String(each.number === chosen);
+      return made;
     }));
   }
 

@@ -51,10 +51,8 @@ class FunctionFigure {
     this.cell = null;
     this.isSeen = false;
     const { name, axes } = known;
-    this.element = element("figure");
     const slider = (/** @type {string} */ what) => {
-      const one = element("input", "", { type: "range", min: "0" });
-      one.setAttribute("aria-label", `${what} of ${name}`);
+      const one = element("input", "", { type: "range", min: "0", ariaLabel: `${what} of ${name}` });
       one.addEventListener("input", () => this.load());
       return one;
     };
@@ -63,29 +61,21 @@ class FunctionFigure {
     this.slice = slider("Slice");
     this.differs = element("input", "", { type: "checkbox" });
     this.differs.addEventListener("change", () => this.load());
-    this.canvas = element("canvas", "", { tabIndex: 0 });
-    this.canvas.setAttribute("role", "img");
-    this.bar = element("canvas", "bar", { width: 1, height: 64 });
-    this.bar.setAttribute("aria-hidden", "true");
+    this.canvas = element("canvas", "", { tabIndex: 0, role: "img" });
+    this.bar = element("canvas", "bar", { width: 1, height: 64, ariaHidden: "true" });
     this.ends = element("div", "ends");
     this.when = element("div", "scale");
     this.whenMinus = element("div", "scale");
     this.whenSlice = element("div", "scale");
     this.read = element("output", "read", { ariaLive: "polite" });
     const [x, y] = [0, 1].map((i) => axes[i]);
-    const under = element("div", "scale");
-    under.append(...this.limits(x, this.known.shape[2]));
-    const beside = element("div", "beside");
-    beside.append(...this.limits(y, this.known.shape[1]).toReversed());
-    const map = element("div", "map");
-    map.append(beside, this.canvas, this.bar, this.ends, element("span"), under);
-    const label = element("label", "scale");
-    label.append(this.differs, "difference of two samples");
-    this.below = element("div");
-    this.below.append(this.minus, this.whenMinus);
-    this.slices = element("div");
-    this.slices.append(this.slice, this.whenSlice);
-    this.element.append(element("figcaption", "", { textContent: name }), map, this.read, this.sample, this.when, label, this.below, this.slices);
+    const under = element("div", "scale", {}, ...this.limits(x, this.known.shape[2]));
+    const beside = element("div", "beside", {}, ...this.limits(y, this.known.shape[1]).toReversed());
+    const map = element("div", "map", {}, beside, this.canvas, this.bar, this.ends, element("span"), under);
+    const label = element("label", "scale", {}, this.differs, "difference of two samples");
+    this.below = element("div", "", {}, this.minus, this.whenMinus);
+    this.slices = element("div", "", {}, this.slice, this.whenSlice);
+    this.element = element("figure", "", {}, element("figcaption", "", {}, name), map, this.read, this.sample, this.when, label, this.below, this.slices);
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.readCell(null));
@@ -183,7 +173,7 @@ class FunctionFigure {
     paint(canvas, (x, y) => { const value = grid[grid.length - 1 - y][x]; return value === null ? null : tone(part(value)); }); // y grows upwards
     paint(this.bar, (_, y) => tone(1 - y / 63));
     this.ends.replaceChildren(...[high, (low + high) / 2, low].map((value) => element("span", "", { textContent: number(value), title: exact(value) })));
-    canvas.setAttribute("aria-label", `Heat map of ${this.known.name}, ${this.differs.checked ? "a difference, " : ""}from ${number(low)} to ${number(high)}; the arrow keys read its values`);
+    canvas.ariaLabel = `Heat map of ${this.known.name}, ${this.differs.checked ? "a difference, " : ""}from ${number(low)} to ${number(high)}; the arrow keys read its values`;
   }
 
   /** @param {PointerEvent} event */

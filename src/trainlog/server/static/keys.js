@@ -40,10 +40,8 @@ export function listen(help, keys) {
   });
   const own = Object.fromEntries(Object.entries(keys).map(([key, [what]]) => [key === " " ? "space" : key, what]));
   const lists = Object.entries({ Keys: own, ...ELSEWHERE }).map(([title, known]) => {
-    const part = element("section"), list = element("dl");
-    list.append(...Object.entries(known).flatMap(([key, what]) => [element("dt", "", { textContent: key }), element("dd", "", { textContent: what })]));
-    part.append(element(title === "Keys" ? "h2" : "h3", "", { textContent: title }), list);
-    return part;
+    const lines = Object.entries(known).flatMap(([key, what]) => [element("dt", "", {}, key), element("dd", "", {}, what)]);
+    return element("section", "", {}, element(title === "Keys" ? "h2" : "h3", "", {}, title), element("dl", "", {}, ...lines));
   });
   help.append(...lists);
 }

@@ -1,6 +1,6 @@
 // The legend of a chart: at most two lines, with a height that does not depend on values. Further entries are a click away.
 
-import { button, element, nameOf, say } from "./element.js";
+import { button, element, nameOf, say, swatch } from "./element.js";
 
 const MOST_WITH_VALUES = 8; // runs; with more, the values are only shown at the pointer
 const MOST_TEXTS = 12;
@@ -48,12 +48,9 @@ export class Legend {
     }
     const hasValues = this.hasValues = withValues && entries.size <= MOST_WITH_VALUES;
     const parts = [...entries.values()].map(({ one, values }) => {
-      const part = element("span");
-      const swatch = element("i", "swatch");
-      swatch.style.background = one.color;
       const text = (one.name || (keys > 1 || one.n ? one.label : "")) + (one.n ? ` (n=${one.n})` : "");
       const name = one.name ? nameOf(text) : text;
-      part.append(...(this.spec.strip && !one.name ? [] : [swatch]), name);
+      const part = element("span", "", {}, ...(this.spec.strip && !one.name ? [] : [swatch(one.color)]), name);
       if (hasValues) part.append(...values.flatMap((value, i) => (i ? [" / ", value] : [value])));
       return part;
     });
@@ -61,13 +58,7 @@ export class Legend {
       const labels = [...new Set(series.map((one) => one.label))];
       parts.push(element("span", "", { textContent: labels.map((label, i) => `${["─", "╌", "┈", "─·"][i % 4]} ${label}`).join("  ") }));
     }
-    for (const [text, color] of texts) {
-      const part = element("span");
-      const swatch = element("i", "swatch block");
-      swatch.style.background = color;
-      part.append(swatch, text);
-      parts.push(part);
-    }
+    for (const [text, color] of texts) parts.push(element("span", "", {}, swatch(color, "swatch block"), text));
     this.element.replaceChildren(...parts);
     this.list.hidden = true;
     const fits = this.shorten(parts);

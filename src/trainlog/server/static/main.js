@@ -281,10 +281,8 @@ function sayWhyBlank() {
 /** @param {string} title @param {string} text */
 function empty(title, text, code = "") {
   $("empty")?.remove();
-  const box = element("div", "empty", { id: "empty" });
-  box.append(element("h2", "", { textContent: title }), element("p", "", { textContent: text }));
-  if (code) box.append(element("pre", "", { tabIndex: 0, textContent: code }));
-  $("board").append(box);
+  const more = code ? [element("pre", "", { tabIndex: 0 }, code)] : [];
+  $("board").append(element("div", "empty", { id: "empty" }, element("h2", "", {}, title), element("p", "", {}, text), ...more));
 }
 
 function beginning() {

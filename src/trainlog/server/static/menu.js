@@ -68,7 +68,7 @@ function exportsOf(card) {
   }
   const field = element("input", "", { type: "text", value: text, readOnly: true, title: "Draws the same figure; run it in the served folder" });
   field.addEventListener("focus", () => field.select());
-  return [...items, labelled("Command ", field), ...tables];
+  return [...items, element("label", "line", {}, "Command ", field), ...tables];
 }
 
 /** All rows of the chart. @param {Card} card @param {{id: string, path: string}[]} runs @param {string} name */
@@ -90,32 +90,24 @@ function tablesOf(card, runs, name) {
   return [element("a", "", { href: csvAddress(first.id, { ...parameters, keys: listed(of(first.id)) }), download: "", textContent: "CSV, all rows" })];
 }
 
-/** @param {string} text @param {HTMLElement} field */
-function labelled(text, field) {
-  const label = element("label", "line", { textContent: text });
-  label.append(field);
-  return label;
-}
-
 /** @param {Card} card @param {number[]} lines */
 function lineField(card, lines) {
   const field = element("input", "", { type: "text", value: lines.join(", "), placeholder: "0.5, 1", inputMode: "decimal" });
   field.addEventListener("change", () => {
     card.change({ lines: field.value.split(/[\s,;]+/).filter(Boolean).map(Number).filter(Number.isFinite).slice(0, 8) });
   });
-  return labelled("Lines at ", field);
+  return element("label", "line", {}, "Lines at ", field);
 }
 
 /** Add another key of the same frames to the chart. @param {Card} card @param {string[]} keys */
 function keyField(card, keys) {
   const field = element("input", "", { type: "text", placeholder: "key", spellcheck: false });
-  const list = element("datalist");
-  list.id = `keys-of-${card.spec.id}`;
   const known = new Set(card.page.runs().flatMap((run) => {
     const about = card.page.info(run.id)?.kinds[card.spec.kind];
     return about ? [...Object.keys(about.keys).filter((key) => about.keys[key].shape === "number"), ...about.left_out] : [];
   }));
-  list.append(...[...known].slice(0, MOST_KEYS).map((key) => element("option", "", { value: key })));
+  const suggestions = [...known].slice(0, MOST_KEYS).map((key) => element("option", "", { value: key }));
+  const list = element("datalist", "", { id: `keys-of-${card.spec.id}` }, ...suggestions);
   field.setAttribute("list", list.id);
   field.addEventListener("change", () => {
     const key = field.value.trim();
@@ -125,7 +117,5 @@ function keyField(card, keys) {
     card.change({ keys: [...new Set([...keys, key])].slice(0, 12) });
     card.refresh();
   });
-  const label = labelled("Add ", field);
-  label.append(list);
-  return label;
+  return element("label", "line", {}, "Add ", field, list);
 }

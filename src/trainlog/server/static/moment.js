@@ -34,29 +34,21 @@ export class Moment {
     this.other = null;
     this.turn = 0;
     this.playing = 0;
-    const head = element("header");
     this.title = element("h2");
-    const close = icon("×", "Close the moment", "Esc", () => this.close());
-    head.append(this.title, close);
+    const head = element("header", "", {}, this.title, icon("×", "Close the moment", "Esc", () => this.close()));
     this.when = element("div", "dim", { ariaLive: "polite" });
-    this.scene = element("a", "scene", { textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
-    this.scene.hidden = true;
-    this.canvas = element("canvas");
-    this.canvas.setAttribute("role", "img");
-    const play = element("div", "play");
+    this.scene = element("a", "scene", { textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener", hidden: true });
+    this.canvas = element("canvas", "", { role: "img" });
     this.button = icon("▶", "Play", "space", () => this.toggle());
-    this.slider = element("input", "", { type: "range", min: "0", max: "0", value: "0" });
-    this.slider.setAttribute("aria-label", "Moment");
+    this.slider = element("input", "", { type: "range", min: "0", max: "0", value: "0", ariaLabel: "Moment" });
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
-    this.speed = element("select");
-    this.speed.setAttribute("aria-label", "Speed");
-    for (const times of [1, 4, 16, 64]) this.speed.append(new Option(`${times}×`, String(times)));
+    this.speed = element("select", "", { ariaLabel: "Speed" }, ...[1, 4, 16, 64].map((times) => new Option(`${times}×`, String(times))));
     this.speed.value = "16";
-    play.append(icon("‹", "Previous frame", ",", () => this.step(-1)), this.button, icon("›", "Next frame", ".", () => this.step(1)), this.slider, this.speed);
+    const [back, on] = [icon("‹", "Previous frame", ",", () => this.step(-1)), icon("›", "Next frame", ".", () => this.step(1))];
+    const play = element("div", "play", {}, back, this.button, on, this.slider, this.speed);
     this.beside = element("select");
     this.beside.addEventListener("change", () => this.setOther(this.beside.value));
-    this.besideLabel = element("label", "beside dim");
-    this.besideLabel.append("beside ", this.beside);
+    this.besideLabel = element("label", "beside dim", {}, "beside ", this.beside);
     this.facts = element("div");
     this.panel.append(head, this.when, this.scene, this.canvas, play, this.besideLabel, this.facts);
     this.canvas.addEventListener("click", (event) => this.pick(event));
@@ -230,7 +222,7 @@ export class Moment {
     if (!main || !times || times.length < 2) return;
     if (main.index >= times.length - 1) main.index = 0;
     this.button.textContent = "❚❚";
-    this.button.setAttribute("aria-label", "Pause");
+    this.button.ariaLabel = "Pause";
     let at = times[main.index], index = main.index;
     let before = performance.now();
     const step = (/** @type {number} */ now) => {
@@ -249,7 +241,7 @@ export class Moment {
     cancelAnimationFrame(this.playing);
     this.playing = 0;
     this.button.textContent = "▶";
-    this.button.setAttribute("aria-label", "Play");
+    this.button.ariaLabel = "Play";
   }
 
   // --- the frame in words ---
@@ -309,9 +301,8 @@ export class Moment {
     }
     const grid = element("div", names.length ? "vector named" : "vector");
     grid.append(...values.slice(0, MOST).map((value, i) => {
-      const cell = element("span");
-      cell.title = `${known(i)}: ${exact(value)}`;
-      cell.append(element("i", "", { textContent: names[i] ?? i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : exact(value));
+      const text = typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : exact(value);
+      const cell = element("span", "", { title: `${known(i)}: ${exact(value)}` }, element("i", "", {}, String(names[i] ?? i)), text);
       if (units[i]) cell.append(element("i", "unit", { textContent: units[i] }));
       return cell;
     }));
@@ -323,7 +314,7 @@ export class Moment {
   draw() {
     const sides = this.main?.path?.x ? this.sides().filter(({ path }) => path?.x) : [];
     this.place = drawPaths(this.canvas, sides);
-    this.canvas.setAttribute("aria-label", ["The path of the creature, seen from above", environments(sides)].filter(Boolean).join(", "));
+    this.canvas.ariaLabel = ["The path of the creature, seen from above", environments(sides)].filter(Boolean).join(", ");
   }
 
   // A click on the path goes to the nearest moment there.

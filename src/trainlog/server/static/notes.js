@@ -33,9 +33,7 @@ export class Notes {
     const known = await get("notes");
     /** @type {HTMLElement[]} */
     const lines = Object.entries(known.views).map(([name, text]) => {
-      const line = element("div", "line");
-      const link = element("a", "", { textContent: name, href: `?${text}` });
-      line.append(link);
+      const line = element("div", "line", {}, element("a", "", { href: `?${text}` }, name));
       if (!known.read_only) {
         line.append(button("×", () => this.view(name, ""), "gone", `Delete the view ${name}`, `Delete ${name}`));
       }
@@ -44,10 +42,9 @@ export class Notes {
     if (!lines.length) lines.push(element("p", "dim", { textContent: "There are no saved views yet." }));
     if (known.read_only) lines.push(element("p", "dim", { textContent: `Views cannot be saved: ${known.read_only}.` }));
     else {
-      const form = element("form");
-      const field = element("input", "", { type: "text", placeholder: "Name of this view", required: true, maxLength: 100 });
-      field.setAttribute("aria-label", "Name of this view");
-      form.append(field, element("button", "", { textContent: "Keep" }));
+      const name = "Name of this view";
+      const field = element("input", "", { type: "text", placeholder: name, ariaLabel: name, required: true, maxLength: 100 });
+      const form = element("form", "", {}, field, element("button", "", {}, "Keep"));
       form.addEventListener("submit", (event) => { event.preventDefault(); this.view(field.value, query() || "runs="); });
       lines.push(form);
     }

@@ -24,9 +24,8 @@ export class SideList {
 }
 
 function lineOf() {
-  const line = element("li"), target = element("button", "run", { type: "button" });
-  line.append(target);
-  return { element: line, target };
+  const target = element("button", "run", { type: "button" });
+  return { element: element("li", "", {}, target), target };
 }
 
 /** @param {HTMLElement} button @param {Run} run @param {number | undefined} slot */
@@ -39,7 +38,7 @@ function fill(button, run, slot) {
   mark.classList.add("mark");
   button.replaceChildren(dot, nameOf(run.my?.name ?? run.path, ""), mark);
   if (run.error) {
-    button.append(element("span", "wrong", { textContent: run.error }));
+    button.append(element("span", "wrong", {}, run.error));
     return;
   }
   const facts = element("span", "facts");

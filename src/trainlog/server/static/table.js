@@ -34,31 +34,22 @@ export class Table {
     this.isOpen = false;
     /** @type {((columns: Column[]) => void)|null} */
     this.onColumns = null;
-    this.tools = element("div", "tools");
-    this.counts = element("span", "dim");
-    this.counts.setAttribute("role", "status");
+    this.counts = element("span", "dim", { role: "status" });
     this.allButton = button("", () => runs.addAll(), "select-all");
     this.noneButton = button("Show none", () => change({ runs: [] }), "select-none");
-    this.differs = element("label", "tool");
     const box = element("input", "", { type: "checkbox", id: "differs", checked: view.differs });
     box.addEventListener("change", () => { change({ differs: box.checked }); this.layout(); });
-    this.differs.append(box, "only what differs");
-    this.menu = element("details", "more columns");
-    const summary = element("summary", "", { textContent: "Columns" });
+    const differs = element("label", "tool", {}, box, "only what differs");
     this.menuInside = element("div");
     this.search = element("input", "", { type: "search", placeholder: "Find a column", ariaLabel: "Find a column" });
     this.search.addEventListener("input", () => this.fillMenu(this.search.value));
-    this.menu.append(summary, this.menuInside);
+    this.menu = element("details", "more columns", {}, element("summary", "", {}, "Columns"), this.menuInside);
     this.menu.addEventListener("toggle", () => this.menu.open && this.fillMenu(this.search.value));
-    this.tools.append(this.counts, this.allButton, this.noneButton, this.differs, this.menu, button("Charts", () => change({ table: false }), "to-charts"));
-    this.grid = element("div", "grid");
-    this.grid.setAttribute("role", "grid");
-    this.grid.setAttribute("aria-label", "Runs");
-    this.head = element("div", "head");
-    this.head.setAttribute("role", "row");
-    const inside = element("div", "rows");
-    inside.setAttribute("role", "rowgroup");
-    this.grid.append(this.head, inside);
+    const charts = button("Charts", () => change({ table: false }), "to-charts");
+    this.tools = element("div", "tools", {}, this.counts, this.allButton, this.noneButton, differs, this.menu, charts);
+    this.head = element("div", "head", { role: "row" });
+    const inside = element("div", "rows", { role: "rowgroup" });
+    this.grid = element("div", "grid", { role: "grid", ariaLabel: "Runs" }, this.head, inside);
     place.append(this.tools, this.grid);
     this.rows = new RunRows(runs, this.grid, inside, HEIGHT, { make: lineOf, fill: (row, run, slot) => this.fill(row, run, slot) });
     runs.watch((what) => { if (this.isOpen) { if (what === "list") { this.loadColumns(); this.align(); } this.draw(); } });
@@ -120,19 +111,15 @@ export class Table {
 
   /** @param {string} name @param {string} title */
   heading(name, title) {
-    const cell = element("div", "cell");
-    cell.setAttribute("role", "columnheader");
     const backwards = view.sort.startsWith("-");
     const isSorted = view.sort.replace(/^-/, "") === name;
-    cell.setAttribute("aria-sort", isSorted ? (backwards ? "descending" : "ascending") : "none");
     const sort = button(title + (isSorted ? (backwards ? " ↓" : " ↑") : ""), () => {
       this.runs.setSort(isSorted && !backwards ? `-${name}` : isSorted || name === "run" || name === "state" ? name : `-${name}`);
       this.layout();
     }, "", "", `${name}: click to sort; drag to move`);
-    cell.append(sort);
+    const cell = element("div", "cell", { role: "columnheader", ariaSort: isSorted ? (backwards ? "descending" : "ascending") : "none" }, sort);
     if (name === "run") return cell;
-    const hide = button("×", () => this.setColumns(this.chosen().filter((one) => one !== name)), "hide", `Hide ${name}`, `Hide ${name}`);
-    cell.append(hide);
+    cell.append(button("×", () => this.setColumns(this.chosen().filter((one) => one !== name)), "hide", `Hide ${name}`, `Hide ${name}`));
     cell.draggable = true;
     cell.dataset.column = name;
     cell.addEventListener("dragstart", (event) => event.dataTransfer?.setData("text/plain", name));
@@ -182,14 +169,11 @@ export class Table {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const fit = [...new Set([...shown, ...names])].filter((name) => words.every((word) => name.toLowerCase().includes(word)));
     const lines = fit.slice(0, MOST_LISTED).map((name) => {
-      const line = element("label", "line");
       const box = element("input", "", { type: "checkbox", checked: shown.includes(name) });
       box.addEventListener("change", () => this.setColumns(box.checked ? [...this.chosen(), name] : this.chosen().filter((one) => one !== name)));
-      line.append(box, name);
-      return line;
+      return element("label", "line", {}, box, name);
     });
-    const list = element("div", "choices");
-    list.append(...lines);
+    const list = element("div", "choices", {}, ...lines);
     if (fit.length > MOST_LISTED) list.append(element("p", "dim", { textContent: `and ${fit.length - MOST_LISTED} more` }));
     const usual = button("Default columns", () => { change({ columns: null }); this.layout(); this.fillMenu(""); }, "usual");
     const keep = document.activeElement === this.search;
@@ -215,32 +199,20 @@ export class Table {
   /** @param {HTMLElement} row @param {Run} run @param {number | undefined} slot */
   fill(row, run, slot) {
     row.setAttribute("aria-selected", String(slot !== undefined));
-    const first = this.cell("first");
     const dot = button("", () => {}, "dot", `Show ${run.path}`, "Show or hide it"); // the row handles the click
     if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
     const name = nameOf(run.my?.name ?? run.path, run.path);
     const act = button("✎", () => {}, "act", `Name, tags and note of ${run.path}`, "Name, tags, note");
     dot.tabIndex = act.tabIndex = -1;
-    first.append(dot, name, act);
     const cells = this.runs.columns.map((column, i) => this.value(column, run.values?.[i], run));
-    row.replaceChildren(first, ...cells);
-  }
-
-  cell(kind = "") {
-    const cell = element("div", `cell ${kind}`);
-    cell.setAttribute("role", "gridcell");
-    return cell;
+    row.replaceChildren(cellOf("first", dot, name, act), ...cells);
   }
 
   /** @param {string} column @param {any} value @param {Run} run */
   value(column, value, run) {
-    if (column === "state") {
-      const cell = this.cell();
-      cell.append(stateOf(run));
-      return cell;
-    }
+    if (column === "state") return cellOf("", stateOf(run));
     const isNumber = typeof value === "number";
-    const cell = this.cell(isNumber ? "number" : "");
+    const cell = cellOf(isNumber ? "number" : "");
     if (value === null || value === undefined) return cell;
     const text = column === "duration" ? duration(value) : column === "size" ? size(value) : column === "changed" ? ago(value)
       : isNumber ? number(value) : typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -261,6 +233,9 @@ export class Table {
     }
   }
 }
+
+/** @param {string} kind @param {HTMLElement[]} children */
+const cellOf = (kind, ...children) => element("div", `cell ${kind}`, { role: "gridcell" }, ...children);
 
 function lineOf() {
   const row = element("div", "row", { role: "row", tabIndex: -1 });
