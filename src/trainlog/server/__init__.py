@@ -6,7 +6,6 @@
     api, api_runs, moment_api, path_api, stream, api_flog   the HTTP API; the last is that of the first dashboard
       query, responses   parsing requests and writing answers
       curves             rows of a log against an axis, thinned for a screen
-        episode_axis       ... in logs of episodes, whose steps restart with each
         places             single frames on an axis, and the frame at a place there
       cards              the charts that the page shows first, and what it must know about each key
       openapi            the description for programs

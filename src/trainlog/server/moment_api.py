@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["frame", "function", "functions", "replay", "rows_of"]
 
-_ITEMS: Final = 20_000
+_ITEMS: Final = 20_000  # of one list of a frame
 # By log: the number of frames with models, and the names in them.
 _NAMED: Final[WeakKeyDictionary[Log, tuple[int, dict[str, Names]]]] = WeakKeyDictionary()
-_LETTERS: Final = 10_000
+_LETTERS: Final = 10_000  # of one text of a frame
 _MOST_LINES: Final = 512  # of a grid
 _FUNCTIONS: Final[WeakKeyDictionary[Log, _Functions]] = WeakKeyDictionary()
 _COUNTS: Final = ("episode", "step", "experiment_step")  # of a sample
@@ -77,7 +77,7 @@ def frame(request: Request) -> Response:
             "names": {key: f"{key} ({name})" for key, name in names.items() if key is not None and key != name},
             "elements": _elements(log, found),
             "has_model": SIMULATED_MODEL in log.rows,
-            "data": _cut(found),
+            "data": Room().short(found.data, _LETTERS, _ITEMS),
             "no_numbers": {key: str(one) for key, one in keys.items() if isinstance(one, float) and not isfinite(one)},
         }
     )
@@ -121,12 +121,6 @@ def rows_of(log: Log, kind: Kind) -> Rows:
     if not log.is_complete((), times={kind}):
         raise ApiError(503, "reading", "this log is still being read; try again")
     raise ApiError(404, "kind", f"this log has no {kind} frames")
-
-
-def _cut(frame: Frame) -> dict[str, Any]:
-    """The data of the frame, without lists and texts that are too long for a page."""
-    short: dict[str, Any] = Room().short(frame.data, _LETTERS, _ITEMS)
-    return short
 
 
 @takes("{id}")
