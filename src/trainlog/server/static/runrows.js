@@ -11,15 +11,16 @@ import { VirtualRows } from "./virtual.js";
 /** The state of a run, as in the catalog. @param {Run} run */
 export const stateOf = (run) => element("span", `state ${run.state}`, { textContent: run.state });
 
-/** @param {import("./runs.js").Runs} runs */
-export function countsOf(runs) {
-  if (!runs.listed) return "";
+/** Say how many runs there are, or what is wrong with the filter. @param {HTMLElement} place @param {import("./runs.js").Runs} runs */
+export function sayCounts(place, runs) {
   const shown = view.runs.length;
   const all = `${number(runs.total)} run${runs.total === 1 ? "" : "s"}`;
-  return [runs.matching === runs.total ? all : `${number(runs.matching)} of ${all}`,
+  const counts = [runs.matching === runs.total ? all : `${number(runs.matching)} of ${all}`,
     runs.live ? `${number(runs.live)} running` : "", shown ? `${number(shown)} shown${shown >= MOST_SHOWN ? ", the maximum" : ""}` : "",
     runs.looking ? "looking for more…" : runs.unread ? `${number(runs.unread)} not read yet` : "",
     runs.leftOut ? "not all files were looked at" : ""].filter(Boolean).join(", ");
+  place.textContent = runs.problem || (runs.listed ? counts : "");
+  place.classList.toggle("bad", Boolean(runs.problem));
 }
 
 export class RunRows {

@@ -3,7 +3,7 @@
 import { ofRun } from "./colors.js";
 import { element, nameOf } from "./element.js";
 import { duration, number } from "./format.js";
-import { countsOf, RunRows, stateOf } from "./runrows.js";
+import { RunRows, sayCounts, stateOf } from "./runrows.js";
 
 /** @typedef {import("./runs.js").Run} Run */
 
@@ -16,8 +16,7 @@ export class SideList {
     list.append(inside);
     this.rows = new RunRows(runs, list, inside, HEIGHT, { make: lineOf, fill });
     runs.watch(() => {
-      counts.textContent = runs.problem || countsOf(runs);
-      counts.classList.toggle("bad", Boolean(runs.problem));
+      sayCounts(counts, runs);
       this.rows.draw();
     });
   }

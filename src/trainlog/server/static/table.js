@@ -4,7 +4,7 @@ import { ofRun } from "./colors.js";
 import { button, closest, element, nameOf } from "./element.js";
 import { ago, duration, number, size } from "./format.js";
 import { get } from "./net.js";
-import { countsOf, RunRows, stateOf } from "./runrows.js";
+import { RunRows, sayCounts, stateOf } from "./runrows.js";
 import { change, MOST_SHOWN, view } from "./view.js";
 
 /** @typedef {import("./runs.js").Run} Run */
@@ -186,8 +186,7 @@ export class Table {
   draw() {
     if (!this.isOpen) return;
     const { runs } = this;
-    this.counts.textContent = runs.problem || countsOf(runs);
-    this.counts.classList.toggle("bad", Boolean(runs.problem));
+    sayCounts(this.counts, runs);
     const most = runs.matching > MOST_SHOWN ? `the first ${number(MOST_SHOWN)} of` : "all";
     this.allButton.textContent = `Show ${most} ${number(runs.matching)}${view.filter ? " that match" : ""}`;
     this.allButton.disabled = !runs.matching;
