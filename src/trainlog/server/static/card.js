@@ -53,8 +53,6 @@ export class Card {
     this.timer = this.soon = this.some = this.settling = 0;
     /** @type {Chart | null} */
     this.chart = null;
-    /** @type {HTMLElement | null} */
-    this.bar = null;
     /** @type {import("./board.js").Board | null} */
     this.board = null;
     const title = element("h3", "", { title: spec.series.map(({ key }) => key).join(", ") }, spec.title);
@@ -72,7 +70,8 @@ export class Card {
     this.head = element("header", "", {}, title, this.note, this.more);
     this.legend = new Legend(spec);
     this.said = element("p", "said", { hidden: true });
-    this.plot = element("div", `plot${spec.strip ? " low" : ""}`, {}, this.said);
+    this.bar = element("div", "progress", { hidden: true });
+    this.plot = element("div", `plot${spec.strip ? " low" : ""}`, {}, this.said, this.bar);
     this.table = element("div", "table", { tabIndex: 0, role: "region", hidden: true, ariaLabel: `${spec.title} as a table` });
     const grip = element("i", "grip", { title: "Drag to resize; double-click for the default size" });
     this.listenToGrip(grip);
@@ -241,12 +240,8 @@ export class Card {
 
   /** @param {number} progress from 0 to 1 */
   showProgress(progress) {
-    this.bar?.remove();
-    this.bar = null;
-    if (progress >= 1) return;
-    this.bar = element("div", "progress");
+    this.bar.hidden = progress >= 1;
     this.bar.style.width = `${Math.round(progress * 100)}%`;
-    this.plot.append(this.bar);
   }
 
   /** New rows of a run, from the live stream. @param {import("./net.js").Rows} message */
