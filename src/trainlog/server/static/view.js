@@ -12,11 +12,7 @@ import { listed, unlisted } from "./net.js";
  * }} View
  */
 
-/** @type {View} */
-const DEFAULTS = {
-  x: "", smooth: 0, log: false, q: "", sort: "-changed", filter: "", table: false, columns: null, differs: false, group: "",
-  center: "mean", band: "ci", zoom: null, runs: [], at: null, episode: null, cards: {},
-};
+const DEFAULTS = { sort: "-changed", filter: "", group: "", center: "mean", band: "ci" };
 // The names of sort orders in addresses of older versions.
 /** @type {Record<string, string>} */
 const OLD_SORTS = { modified: "-changed", path: "run", duration: "-duration", frames: "-frames", reward: "-reward", size: "-size" };
@@ -39,7 +35,6 @@ function read() {
   const episode = /^([0-9a-f]+):(\d+)$/.exec(text("episode"));
   const sort = text("sort") || DEFAULTS.sort;
   return {
-    ...DEFAULTS,
     x: text("x"),
     smooth: smoothOf(text("smooth")),
     log: text("log") === "1",
