@@ -52,7 +52,7 @@ class FunctionFigure {
     this.isSeen = false;
     const { name, axes } = known;
     const slider = (/** @type {string} */ what) => {
-      const one = element("input", "", { type: "range", min: "0", ariaLabel: `${what} of ${name}` });
+      const one = element("input", "", { type: "range", min: "0", max: "0", value: "0", ariaLabel: `${what} of ${name}` });
       one.addEventListener("input", () => this.load());
       return one;
     };
@@ -80,8 +80,7 @@ class FunctionFigure {
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.readCell(null));
     this.canvas.addEventListener("keydown", (event) => this.key(event));
-    this.sample.value = "0";
-    this.update(this.known, true);
+    this.update(this.known);
     new IntersectionObserver((seen, observer) => {
       if (!seen.some((one) => one.isIntersecting)) return;
       observer.disconnect();
@@ -92,23 +91,21 @@ class FunctionFigure {
 
   /** The ends of an axis, with its name between them. @param {Axis | undefined} axis @param {number | undefined} count */
   limits(axis, count) {
-    const low = axis && axis.low !== null && axis.high !== null ? number(axis.low) : "0";
-    const high = axis && axis.low !== null && axis.high !== null ? number(axis.high) : String((count ?? 1) - 1);
+    const isKnown = axis && axis.low !== null && axis.high !== null;
+    const [low, high] = isKnown ? [number(axis.low), number(axis.high)] : ["0", String((count ?? 1) - 1)];
     const name = axis ? `${axis.name}${axis.unit ? ` (${axis.unit})` : ""}` : "";
     return [low, name, high].map((text) => element("span", "", { textContent: text, title: text }));
   }
 
   /** Add newly logged samples; if the last one was shown, show the new last one. @param {Known} known */
-  update(known, first = false) {
+  update(known) {
     const last = known.samples.row.length - 1;
-    const wasLast = first || Number(this.sample.value) === Number(this.sample.max);
-    const grown = first || known.samples.row.length !== this.known.samples.row.length || String(known.range) !== String(this.known.range);
+    const wasLast = Number(this.sample.value) === Number(this.sample.max);
+    const grown = known.samples.row.length !== this.known.samples.row.length || String(known.range) !== String(this.known.range);
     this.known = known;
     this.sample.max = this.minus.max = String(last);
     if (wasLast) this.sample.value = String(last);
-    if (first) this.minus.value = "0";
     this.slice.max = String((known.shape[0] ?? 1) - 1);
-    if (first) this.slice.value = "0";
     this.differs.disabled = last < 1;
     if (grown && this.isSeen) this.load();
   }
