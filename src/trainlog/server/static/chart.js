@@ -5,7 +5,7 @@
 import { ground } from "./colors.js";
 import { element } from "./element.js";
 import { number } from "./format.js";
-import { paint, paintPointer } from "./paint.js";
+import { fit, paint, paintPointer } from "./paint.js";
 import { before, CROWD, isFar, nearest, spanOf, valueAt, visible } from "./series.js";
 import { Tip } from "./tip.js";
 
@@ -139,23 +139,9 @@ export class Chart {
 
   // --- drawing ---
 
-  /** @param {HTMLCanvasElement} canvas */
-  fit(canvas) {
-    const ratio = window.devicePixelRatio || 1;
-    const width = this.plot.clientWidth, height = this.plot.clientHeight;
-    const wide = Math.round(width * ratio), tall = Math.round(height * ratio);
-    if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
-    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
-    pen.font = "11px system-ui, sans-serif";
-    pen.lineWidth = 1;
-    return { pen, width, height };
-  }
-
   draw() {
     if (!this.plot.clientWidth) return;
-    const { pen, width, height } = this.fit(this.canvas);
+    const { pen, width, height } = fit(this.canvas, this.plot);
     const [from, to] = this.xRange();
     const inner = { left: LEFT, right: width - RIGHT, top: TOP, bottom: height - BOTTOM };
     const X = (/** @type {number} */ x) => inner.left + ((x - from) / (to - from)) * (inner.right - inner.left);
@@ -190,7 +176,7 @@ export class Chart {
   /** Draw what is above the curves, without the values at the pointer while the range moves. */
   point() {
     if (!this.plot.clientWidth || !this.place) return;
-    const { pen } = this.fit(this.over);
+    const { pen } = fit(this.over, this.plot);
     paintPointer(pen, this, this.place, ground());
     if (this.hub.hover === null || this.hub.hovered !== this || this.hub.isMoving) this.tip.hide();
     else this.tip.show(this.pointer);

@@ -164,7 +164,7 @@ export class Moment {
 
   // The run continues, and the path has become longer.
   async grown() {
-    if (!this.isOpen || !this.main || this.playing || Date.now() - (this.loadedAt ?? 0) < 2000) return;
+    if (!this.isOpen || !this.main || this.playing || Date.now() - this.loadedAt < 2000) return;
     this.loadedAt = Date.now();
     await this.loadPath(this.main);
   }
@@ -205,7 +205,7 @@ export class Moment {
     this.page.mark(main.run, { x: axis[index], time: time[index], step: step?.[index] ?? null });
     this.draw();
     clearTimeout(this.last);
-    const wait = FRAME_EVERY - (Date.now() - (this.fetchedAt ?? 0));
+    const wait = FRAME_EVERY - (Date.now() - this.fetchedAt);
     if (wait > 0) {
       this.last = setTimeout(() => this.main === main && this.go(main.index), wait);
       return;

@@ -13,6 +13,21 @@ const FEW_POINTS = 60; // up to this many points are also dots
 /** @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Pen */
 /** @typedef {{series: Series[], id: string, span: number, from: number, to: number, picture: OffscreenCanvas}} Kept a picture of the curves */
 
+/** Clear a canvas that covers an element, and give its pen, whose unit is a pixel of the page.
+ * @param {HTMLCanvasElement} canvas @param {HTMLElement} covered */
+export function fit(canvas, covered = canvas) {
+  const ratio = window.devicePixelRatio || 1;
+  const width = covered.clientWidth, height = covered.clientHeight;
+  const wide = Math.round(width * ratio), tall = Math.round(height * ratio);
+  if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  pen.font = "11px system-ui, sans-serif";
+  pen.lineWidth = 1;
+  return { pen, width, height };
+}
+
 /** @param {CanvasRenderingContext2D} pen @param {Chart} chart @param {Place} place @param {Ranges} ranges @param {Tones} tones */
 export function paint(pen, chart, place, ranges, tones) {
   paintX(pen, place, tones);
@@ -87,7 +102,7 @@ function paintOffset(pen, offset, place, tones) {
 }
 
 /** @param {Pen} pen @param {string} color @param {number} x @param {number} y @param {number} toX @param {number} toY */
-function line(pen, color, x, y, toX, toY) {
+export function line(pen, color, x, y, toX, toY) {
   pen.strokeStyle = color;
   pen.beginPath(); pen.moveTo(x, y); pen.lineTo(toX, toY); pen.stroke();
 }
@@ -305,6 +320,6 @@ export function paintPointer(pen, chart, { left, right, top, bottom, X }, tones)
 }
 
 /** @param {Pen} pen @param {number} x @param {number} y @param {number} radius */
-function dot(pen, x, y, radius) {
+export function dot(pen, x, y, radius) {
   pen.beginPath(); pen.arc(x, y, radius, 0, 7); pen.fill();
 }

@@ -2,10 +2,11 @@
 
 import { ground, ofRun } from "./colors.js";
 import { labels, ticks } from "./format.js";
+import { dot, fit, line } from "./paint.js";
 
 /** @typedef {import("./moment.js").Side} Side */
 /** @typedef {CanvasRenderingContext2D} Pen */
-/** @typedef {Record<string, string>} Tones */
+/** @typedef {import("./colors.js").Tones} Tones */
 /** @typedef {{X(v: number): number, Y(v: number): number, x(p: number): number, y(p: number): number, left: number, top: number, bottom: number, right: number}} Place */
 
 /**
@@ -15,13 +16,8 @@ import { labels, ticks } from "./format.js";
  * @returns {Place | null} the mapping from positions to the canvas
  */
 export function drawPaths(canvas, sides) {
-  const pen = canvas.getContext("2d");
-  if (!sides.length || !canvas.clientWidth || !pen) return null;
-  const ratio = window.devicePixelRatio || 1;
-  const width = canvas.clientWidth, height = canvas.clientHeight;
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
-  pen.scale(ratio, ratio);
+  if (!sides.length || !canvas.clientWidth) return null;
+  const { pen, width, height } = fit(canvas);
   const tones = ground();
   const place = scale(sides, width, height);
   paintGrid(pen, tones, place, sides[0].path.labels, width, height);
@@ -71,14 +67,12 @@ function scale(sides, width, height) {
 function paintGrid(pen, tones, { X, Y, x, y, left, top, bottom, right }, names, width, height) {
   pen.font = "10px system-ui, sans-serif";
   pen.fillStyle = tones.dim;
-  pen.strokeStyle = tones.grid;
   const xs = ticks(x(left), x(width - right), 5), ys = ticks(y(height - bottom), y(top), 4);
   const xl = labels(xs), yl = labels(ys);
   pen.textAlign = "center";
-  xs.forEach((v, i) => { pen.beginPath(); pen.moveTo(X(v), top); pen.lineTo(X(v), height - bottom); pen.stroke(); pen.fillText(xl[i], X(v), height - 10); });
+  xs.forEach((v, i) => { line(pen, tones.grid, X(v), top, X(v), height - bottom); pen.fillText(xl[i], X(v), height - 10); });
   pen.textAlign = "right";
-  ys.forEach((v, i) => { pen.beginPath(); pen.moveTo(left, Y(v)); pen.lineTo(width - right, Y(v)); pen.stroke(); pen.fillText(yl[i], left - 4, Y(v) + 3); });
-  pen.textAlign = "right";
+  ys.forEach((v, i) => { line(pen, tones.grid, left, Y(v), width - right, Y(v)); pen.fillText(yl[i], left - 4, Y(v) + 3); });
   pen.fillText(names[0], width - 8, height - 26);
   pen.textAlign = "left";
   pen.fillText(names[1], left + 3, top + 9);
@@ -109,13 +103,14 @@ function paintPath(pen, tones, { X, Y }, { path, index, run }, several) {
     const [thingX, thingY] = [thing.x[index], thing.y[index]];
     if (typeof thingX !== "number" || typeof thingY !== "number") continue;
     pen.fillStyle = "#f08c00";
-    pen.beginPath(); pen.arc(X(thingX), Y(thingY), 6, 0, 7); pen.fill();
+    dot(pen, X(thingX), Y(thingY), 6);
   }
   if (typeof x[index] === "number") {
     pen.fillStyle = several ? ofRun(run.slot) : tones.accent;
     pen.strokeStyle = tones.card;
     pen.lineWidth = 2;
-    pen.beginPath(); pen.arc(X(x[index]), Y(y[index]), 6, 0, 7); pen.fill(); pen.stroke();
+    dot(pen, X(x[index]), Y(y[index]), 6);
+    pen.stroke();
   }
 }
 
