@@ -6,7 +6,7 @@ import { ground } from "./colors.js";
 import { element } from "./element.js";
 import { number } from "./format.js";
 import { fit, paint, paintPointer } from "./paint.js";
-import { before, CROWD, isFar, nearest, spanOf, valueAt, visible } from "./series.js";
+import { CROWD, indexAt, isFar, nearest, spanOf, valueAt, visible } from "./series.js";
 import { Tip } from "./tip.js";
 
 /** @typedef {import("./series.js").Series} Series @typedef {import("./series.js").Numbers} Numbers */
@@ -191,7 +191,7 @@ export class Chart {
     const { top = 0, bottom = 1 } = this.place ?? {};
     const lane = py === null ? 0 : Math.floor(((py - top) / (bottom - top)) * this.series.length); // strips have one lane per run
     for (const [place, one] of this.series.entries()) {
-      const i = one.strip ? before(one.x, x) : nearest(one.x, x);
+      const i = indexAt(one, x);
       if (i < 0 || isFar(one, i, x)) continue;
       const y = one.strip ? Math.abs(place - lane) : py === null || !this.place ? 0 : Math.abs(this.Y(one, valueAt(one, x)) - py);
       if (y < least || !best) [best, least] = [{ series: one, index: i }, y];
@@ -203,11 +203,8 @@ export class Chart {
   values() {
     const { hover } = this.hub;
     return this.series.map((one) => {
-      if (one.strip) {
-        const i = hover === null ? one.x.length - 1 : before(one.x, hover);
-        return i >= 0 && one.strip.code[i] >= 0 ? one.strip.texts[one.strip.code[i]] : "–";
-      }
-      const i = hover === null ? one.x.length - 1 : nearest(one.x, hover);
+      const i = hover === null ? one.x.length - 1 : indexAt(one, hover);
+      if (one.strip) return one.strip.texts[one.strip.code[i]] ?? "–";
       return i < 0 ? "–" : number(valueAt(one, one.x[i]));
     });
   }

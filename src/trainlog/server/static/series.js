@@ -43,6 +43,9 @@ export function isFar({ x: points, strip }, i, x) {
   return (x < points[0] || x > points[last]) && Math.abs(points[i] - x) > (points[last] - points[0]) / Math.max(last, 1) * 1.5;
 }
 
+/** The index of the point that counts at x: the nearest one, of a strip the one before; -1 if there is none. @param {Series} one @param {number} x */
+export const indexAt = (one, x) => (one.strip ? before(one.x, x) : nearest(one.x, x));
+
 /** The value at a point, after the smoothed value. @param {Series} one @param {number} i @param {number | null} hover */
 export function described(one, i, hover) {
   const raw = number(one.y[i]);

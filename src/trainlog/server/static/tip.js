@@ -3,7 +3,7 @@
 import { element, swatch } from "./element.js";
 import { exact } from "./exact.js";
 import { duration, number } from "./format.js";
-import { before, described, isFar, nearest, valueAt } from "./series.js";
+import { described, indexAt, isFar, valueAt } from "./series.js";
 
 const MOST_ROWS = 14;
 const MOST_MEMBERS = 8;
@@ -29,12 +29,12 @@ export class Tip {
     if (x === null || !chart.place) return null;
     const near = chart.nearest(x, chart.pointer?.py ?? null);
     const rows = chart.series.flatMap((one) => {
-      const i = one.strip ? before(one.x, x) : nearest(one.x, x);
+      const i = indexAt(one, x);
       if (i < 0 || isFar(one, i, x)) return [];
       const name = [one.name, one.label].filter(Boolean).join(" · ") || chart.options.title;
       const label = one.runs ? `${name} (n=${one.runs[i]})` : name;
       const { strip } = one, isNear = one === near?.series;
-      if (strip) return [{ one, label, isNear, value: 0, text: () => (strip.code[i] < 0 ? "–" : strip.texts[strip.code[i]]) }];
+      if (strip) return [{ one, label, isNear, value: 0, text: () => strip.texts[strip.code[i]] ?? "–" }];
       const band = () => (one.band ? ` [${number(one.band.low[i])}, ${number(one.band.high[i])}]` : "");
       return [{ one, label, isNear, value: valueAt(one, x), text: () => described(one, i, x) + band() }];
     }).sort((a, b) => b.value - a.value);
