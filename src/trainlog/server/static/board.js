@@ -59,13 +59,12 @@ export class Board {
         const same = old && JSON.stringify(old.spec) === JSON.stringify(spec);
         const card = same ? old : new Card(spec, this.hubs[which], this.pages[which]);
         card.board = this;
-        if (old && !same) { old.show(false); this.observer.unobserve(old.element); }
         kept.set(spec.id, card);
         return card;
       });
       return this.group(section, cards);
     });
-    for (const [id, card] of this.cards) if (!kept.has(id)) { card.show(false); this.observer.unobserve(card.element); }
+    for (const [id, card] of this.cards) if (kept.get(id) !== card) { card.show(false); this.observer.unobserve(card.element); }
     this.cards = kept;
     const scrolled = this.place.scrollTop;
     this.groups?.remove();
