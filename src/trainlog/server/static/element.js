@@ -27,6 +27,18 @@ export function button(text, act, className = "", name = "", title = "") {
   return made;
 }
 
+/** Fill a select with options by value; an unknown value, which an address can have, is added.
+ * @param {HTMLSelectElement} select @param {Record<string, string>} known @param {string} value */
+export function choices(select, known, value) {
+  const options = Object.entries(Object.hasOwn(known, value) ? known : { ...known, [value]: value });
+  const signature = JSON.stringify(options);
+  if (select.dataset.known !== signature) {
+    select.dataset.known = signature;
+    select.replaceChildren(...options.map(([one, title]) => new Option(title, one)));
+  }
+  select.value = value;
+}
+
 /** A name that keeps its end visible if it does not fit. @param {string} text @param {string} title */
 export const nameOf = (text, title = text) => element("span", "name", { title }, element("bdi", "", {}, text));
 

@@ -3,7 +3,7 @@
 import { drawAbout } from "./about.js";
 import { Board } from "./board.js";
 import { Completion } from "./complete.js";
-import { element, say } from "./element.js";
+import { choices, element, say } from "./element.js";
 import { Episodes } from "./episodes.js";
 import { Functions } from "./functions.js";
 import { Grouping } from "./grouping.js";
@@ -296,32 +296,20 @@ function setLink(text, tone) {
   $("link").className = `pill ${tone || (text === "connected" ? "live" : "")}`;
 }
 
-/** Fill a select with options by value; an unknown value, which an address can have, is added.
- * @param {string} id @param {Record<string, string>} known @param {string} value */
-function choices(id, known, value) {
-  const options = Object.entries(Object.hasOwn(known, value) ? known : { ...known, [value]: value });
-  const select = $(id), signature = JSON.stringify(options);
-  if (select.dataset.known !== signature) {
-    select.dataset.known = signature;
-    select.replaceChildren(...options.map(([one, title]) => new Option(title, one)));
-  }
-  select.value = value;
-}
-
 function drawAxes() {
   const all = [...shown.infos.values()];
   const known = (all[0]?.all_axes ?? ["time"]).filter((each) => all.some((info) => info.axes.includes(each)));
   const titles = { time: "time (s)", sim_time: "simulated time (s)" };
-  choices("axis", Object.fromEntries(known.map((each) => [each, Object.hasOwn(titles, each) ? titles[/** @type {"time"} */ (each)] : each])), axis());
+  choices($("axis"), Object.fromEntries(known.map((each) => [each, Object.hasOwn(titles, each) ? titles[/** @type {"time"} */ (each)] : each])), axis());
   drawGrouping();
 }
 
 /** Offer the keys for groups: those in which the runs differ. */
 function drawGrouping() {
   const keys = table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => [listed([name]), name]);
-  choices("group", { "": "none", "*": "all except the seed", ...Object.fromEntries(keys) }, view.group);
-  choices("center", CENTERS, view.center);
-  choices("band", BANDS, view.band);
+  choices($("group"), { "": "none", "*": "all except the seed", ...Object.fromEntries(keys) }, view.group);
+  choices($("center"), CENTERS, view.center);
+  choices($("band"), BANDS, view.band);
   $("center").hidden = $("band").hidden = !view.group;
 }
 
@@ -392,7 +380,7 @@ function showLog() {
 }
 
 const WINDOWS = [5, 11, 21, 51, 101, 201, 501, 1001];
-const showSmoothing = () => choices("smooth", { 0: "none", auto: "where noisy", ...Object.fromEntries(WINDOWS.map((one) => [one, String(one)])) }, String(view.smooth));
+const showSmoothing = () => choices($("smooth"), { 0: "none", auto: "where noisy", ...Object.fromEntries(WINDOWS.map((one) => [one, String(one)])) }, String(view.smooth));
 
 /** @param {number} by */
 function smoother(by) {
@@ -435,7 +423,7 @@ $("filter").value = view.filter;
 new Completion($("filter"), () => table.all, (text) => { if (text !== view.filter) runs.setFilter(text); });
 $("filter").addEventListener("focus", () => { if (!table.all.length) table.loadColumns(); });
 table.onColumns = drawGrouping;
-choices("sort", { "-changed": "newest", run: "name", task: "task", "-duration": "duration", "-frames": "frames", "-reward": "reward", "-size": "size" }, view.sort);
+choices($("sort"), { "-changed": "newest", run: "name", task: "task", "-duration": "duration", "-frames": "frames", "-reward": "reward", "-size": "size" }, view.sort);
 $("sort").addEventListener("change", () => runs.setSort($("sort").value));
 for (const id of ["group", "center", "band"]) $(id).addEventListener("change", () => change({ [id]: $(id).value }));
 $("to-table").addEventListener("click", () => change({ table: !view.table }));

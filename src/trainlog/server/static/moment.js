@@ -1,7 +1,7 @@
 // The moment: the creature's frame at a time, optionally with another run, and its path from above; it can be played.
 
 import { difference, exact, parseExact, rounded } from "./exact.js";
-import { button, element } from "./element.js";
+import { button, choices, element } from "./element.js";
 import { duration, flat } from "./format.js";
 import { address, get, messageOf } from "./net.js";
 import { change } from "./view.js";
@@ -26,7 +26,6 @@ export class Moment {
     this.place = null;
     /** @type {number | null} the requested row, while it is fetched */
     this.wanted = null;
-    this.signature = "";
     this.loadedAt = this.fetchedAt = this.last = 0;
     /** @type {Side | null} */
     this.main = null;
@@ -131,10 +130,7 @@ export class Moment {
     const others = this.page.runs().filter(({ id }) => id !== this.main?.run.id);
     if (!others.some(({ id }) => id === this.other?.run.id)) this.other = null;
     this.besideLabel.hidden = !others.length;
-    const signature = JSON.stringify(others);
-    if (signature !== this.signature) this.beside.replaceChildren(new Option("no other run", ""), ...others.map(({ id, name }) => new Option(name, id)));
-    this.signature = signature;
-    this.beside.value = this.other?.run.id ?? "";
+    choices(this.beside, { "": "no other run", ...Object.fromEntries(others.map(({ id, name }) => [id, name])) }, this.other?.run.id ?? "");
   }
 
   /** Show another run next to this one. @param {string} id empty for none */
