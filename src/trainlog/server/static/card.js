@@ -43,7 +43,6 @@ export class Card {
     this.page = page;
     /** @type {Line[]} */
     this.lines = [];
-    this.visible = false;
     this.stale = true;
     this.loaded = false;
     this.isEmpty = false;
@@ -52,7 +51,7 @@ export class Card {
     this.cost = 0; // milliseconds of the last drawing
     this.timer = this.soon = this.some = this.settling = 0;
     /** @type {Chart | null} */
-    this.chart = null;
+    this.chart = null; // only while the card is on the screen
     /** @type {import("./board.js").Board | null} */
     this.board = null;
     const title = element("h3", "", { title: spec.series.map(({ key }) => key).join(", ") }, spec.title);
@@ -124,13 +123,14 @@ export class Card {
 
   // --- on and off the screen ---
 
+  get visible() { return this.chart !== null; }
+
   /** @param {boolean} visible */
   show(visible) {
     if (visible === this.visible) return;
-    this.visible = visible;
     if (visible) {
       this.hub.cards.add(this);
-      this.chart ??= new Chart(this.plot, this.hub, this.spec);
+      this.chart = new Chart(this.plot, this.hub, this.spec);
       if (this.stale) this.load();
       else this.settle();
     } else {
