@@ -16,6 +16,7 @@ import { Runs } from "./runs.js";
 import { Shown } from "./shown.js";
 import { SideList } from "./sidelist.js";
 import { Table } from "./table.js";
+import { later, settled } from "./timers.js";
 import { BANDS, CENTERS, change, smoothOf, view, watch } from "./view.js";
 
 /** @typedef {import("./card.js").Drawn} Drawn @typedef {import("./card.js").Page} Page @typedef {import("./chart.js").Chart} Chart */
@@ -439,18 +440,6 @@ document.addEventListener("pointerdown", (event) => {
 });
 
 new ResizeObserver(() => { hub.redraw(); inner.redraw(); }).observe($("board"));
-
-/** Call *act* after *wait* without further calls. @param {number} wait milliseconds @param {() => void} act */
-function settled(wait, act) {
-  let timer = 0;
-  return () => { clearTimeout(timer); timer = setTimeout(act, wait); };
-}
-
-/** Call *act* at most once per *wait*; the last call counts. @param {number | (() => number)} wait milliseconds @param {() => void} act */
-function later(wait, act) {
-  let timer = 0;
-  return () => { timer ||= setTimeout(() => { timer = 0; act(); }, typeof wait === "number" ? wait : wait()); };
-}
 
 showSmoothing();
 showLog();

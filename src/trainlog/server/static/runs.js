@@ -2,6 +2,7 @@
 // table are two views of them.
 
 import { ApiError, get, listed } from "./net.js";
+import { settled } from "./timers.js";
 import { change, MOST_SHOWN, view } from "./view.js";
 
 /**
@@ -30,6 +31,7 @@ export class Runs {
     this.asked = new Set();
     this.turn = 0;
     this.refreshing = Promise.resolve();
+    this.refreshSoon = settled(TYPING, () => this.refresh().catch(() => {}));
     /** @type {string[]} the columns of the values of a run */
     this.columns = [];
     this.anchor = -1; // the start of a range
@@ -123,8 +125,7 @@ export class Runs {
   /** @param {string} text */
   setFilter(text) {
     change({ filter: text });
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.refresh().catch(() => {}), TYPING);
+    this.refreshSoon();
   }
 
   /** @param {string} sort */

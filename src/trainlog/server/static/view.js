@@ -2,6 +2,7 @@
 
 import { formatCard, parseCard, PLAIN, short } from "./cardstate.js";
 import { listed, unlisted } from "./net.js";
+import { settled } from "./timers.js";
 
 /**
  * @typedef {{id: string, slot: number}} Shown a shown run, and its place among the colours
@@ -92,12 +93,12 @@ function write() {
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
 
-let due = 0;
+const writeSoon = settled(100, write);
+
 /** Change the view; watchers get the names of the changed fields. @param {Partial<View>} fields */
 export function change(fields) {
   Object.assign(view, fields);
-  clearTimeout(due);
-  due = setTimeout(write, 100);
+  writeSoon();
   for (const watcher of watchers) watcher(Object.keys(fields));
 }
 
