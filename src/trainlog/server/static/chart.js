@@ -34,7 +34,6 @@ export class Chart {
     this.normalised = false;
     /** @type {number[]} */
     this.lines = []; // thresholds set by the user
-    this.offset = ""; // the number to add to the labels of y
     /** @type {import("./paint.js").Kept | null} */
     this.kept = null; // a picture of very many curves
     /** @type {Ranges & {normalised: boolean} | null} */

@@ -32,13 +32,15 @@ export function fit(canvas, covered = canvas) {
 export function paint(pen, chart, place, ranges, tones) {
   paintX(pen, place, tones);
   paintDamage(pen, chart, place, tones);
-  if (chart.options.strip) paintStrips(pen, chart, place);
-  else paintY(pen, chart, place, ranges, tones);
-  paintEvents(pen, chart, place);
-  if (!chart.options.strip) {
-    paintCurves(pen, chart, place);
-    paintOffset(pen, chart.offset, place, tones);
+  if (chart.options.strip) {
+    paintStrips(pen, chart, place);
+    paintEvents(pen, chart, place);
+    return;
   }
+  const offset = paintY(pen, chart, place, ranges, tones);
+  paintEvents(pen, chart, place);
+  paintCurves(pen, chart, place);
+  paintOffset(pen, offset, place, tones);
 }
 
 /** @param {Pen} pen @param {Place} place @param {Tones} tones */
@@ -58,7 +60,7 @@ function paintX(pen, { left, right, bottom, from, to, X }, tones) {
   pen.fillText(`x: ${offset} +`, right, bottom - 2);
 }
 
-/** @param {Pen} pen @param {Chart} chart @param {Place} place @param {Ranges} ranges @param {Tones} tones */
+/** The offset to add to the labels is returned. @param {Pen} pen @param {Chart} chart @param {Place} place @param {Ranges} ranges @param {Tones} tones */
 function paintY(pen, chart, { left, right, top, bottom }, ranges, tones) {
   const { low, high } = ranges.all ?? { low: 0, high: 1 };
   const isLog = chart.log && ranges.all;
@@ -73,7 +75,6 @@ function paintY(pen, chart, { left, right, top, bottom }, ranges, tones) {
     pen.fillStyle = tones.dim;
     pen.fillText(ranges.all ? texts[i] : ["low", "", "½", "", "high"][i], left - 6, at);
   });
-  chart.offset = offset;
   for (const { y, label } of chart.thresholds()) {
     if (y < low || y > high || (isLog && y <= 0)) continue;
     pen.setLineDash([4, 4]);
@@ -87,6 +88,7 @@ function paintY(pen, chart, { left, right, top, bottom }, ranges, tones) {
     pen.textBaseline = "middle";
     pen.fillText(label, right - 8, all(y));
   }
+  return offset;
 }
 
 /** The offset to add to the labels of y, drawn above the events. @param {Pen} pen @param {string} offset @param {Place} place @param {Tones} tones */
