@@ -378,6 +378,13 @@ def test_any_numeric_type_is_drawn() -> None:
     assert Line(None, [10**400, -(10**400)]).y.tolist() == [math.inf, -math.inf]
 
 
+@pytest.mark.parametrize("kind", [bool, int, float])
+def test_a_masked_value_of_any_type_is_not_drawn(kind: type) -> None:
+    masked = np.ma.array([[1, 1], [0, 1]], mask=[[False, True], [False, False]], dtype=kind)
+    assert np.array_equal(Heatmap(masked).values, [[1, math.nan], [0, 1]], equal_nan=True)
+    assert np.array_equal(VLine(masked[0]).x, [1, math.nan], equal_nan=True)
+
+
 def test_frequent_events_are_a_rug() -> None:
     often, seldom = np.linspace(0, 1, 5000), [0.25, 0.5]
     drawing = layout(Chart(marks=[Line(None, [0, 1]), VLine(often, "best"), VLine(seldom, "fall")]))

@@ -109,7 +109,7 @@ class VLine:
     """An event: a vertical line at ``x``, or at each of several ``x`` (n,); frequent ones are a rug of short ticks."""
 
     def __init__(self, x: ArrayLike, label: str = "", color: Color | None = None) -> None:
-        self.x = as_column(np.atleast_1d(np.asarray(x)), "x")
+        self.x = as_column(np.atleast_1d(x), "x")
         self.label = label
         self.color = _optional_color(color)
 

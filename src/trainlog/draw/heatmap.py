@@ -66,11 +66,10 @@ class Heatmap(Panel):
     square: bool = False
 
     def __post_init__(self) -> None:
-        matrix = np.ma.filled(np.ma.asanyarray(self.values), np.nan) if np.ma.isMA(self.values) else self.values
-        shape = np.shape(matrix)
+        shape = np.shape(self.values)
         if len(shape) != 2:
             raise ValueError(f"a heat map needs a matrix of values, not the shape {shape}")
-        object.__setattr__(self, "values", as_column(np.asarray(matrix).reshape(-1), "values").reshape(shape))
+        object.__setattr__(self, "values", as_column(np.ravel(self.values), "values").reshape(shape))
         for name in ("x_range", "y_range"):
             limits = check_range(getattr(self, name), name, False)
             if limits is not None and None in limits:
