@@ -76,8 +76,7 @@ class _Page:
                 case Cells():
                     self._cells(mark)
                 case Clip():
-                    box = mark.box
-                    with self._document.rect_clip(*(side * _POINT for side in (box.x, box.y, box.width, box.height))):
+                    with self._document.rect_clip(*(side * _POINT for side in mark.box)):
                         self.draw(mark.marks)
 
     def _paths(
@@ -141,7 +140,6 @@ class _Page:
         from PIL import Image
 
         colors = np.array([rgb(color) for color in mark.palette], dtype=np.uint8)
-        box = mark.box
         image = Image.fromarray(colors[mark.color_index])
-        x, y, width, height = (side * _POINT for side in (box.x, box.y, box.width, box.height))
+        x, y, width, height = (side * _POINT for side in mark.box)
         self._document.image(image, x, y, width, height)

@@ -104,7 +104,7 @@ class _Canvas:
                 case Cells():
                     self._cells(mark)
                 case Clip():
-                    box = Box(*(edge * scale for edge in (mark.box.x, mark.box.y, mark.box.width, mark.box.height)))
+                    box = Box(*(edge * scale for edge in mark.box))
                     self.draw(mark.marks, box.intersection(clip))
 
     @staticmethod

@@ -83,9 +83,8 @@ def _elements(marks: Iterable[Mark], outlines: bool) -> Iterable[str]:
                 yield from _cells(mark)
             case Clip():
                 # A nested viewport clips without an id; two pictures in one page could have the same id.
-                box = mark.box
-                numbers = " ".join(map(_number, (box.x, box.y, box.width, box.height)))
-                yield f'<svg {_box(box.x, box.y, box.width, box.height)} viewBox="{numbers}" overflow="hidden">'
+                numbers = " ".join(map(_number, mark.box))
+                yield f'<svg {_box(*mark.box)} viewBox="{numbers}" overflow="hidden">'
                 yield from _elements(mark.marks, outlines)
                 yield "</svg>"
 
@@ -138,7 +137,7 @@ def _cells(mark: Cells) -> Iterable[str]:
     if min(mark.color_index.shape) == 1 or mark.color_index.size > _MAX_CELL_PATHS:
         data = base64.b64encode(png_file(mark.color_index, mark.palette, compress=False)).decode()
         yield (
-            f'<image {_box(box.x, box.y, box.width, box.height)} preserveAspectRatio="none" '
+            f'<image {_box(*box)} preserveAspectRatio="none" '
             f'image-rendering="optimizeSpeed" style="image-rendering:pixelated" '
             f'href="data:image/png;base64,{data}"/>'
         )
