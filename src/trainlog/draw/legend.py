@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -61,9 +60,6 @@ def legend_rows(
     longest = max(width if whole else min(width, max(width / 3, 160.0)), 1.0)
     shown = [entry._replace(label=shorten(entry.label, size, longest - entry.label_offset())) for entry in entries]
     widths = [entry.label_offset() + text_width(entry.label, size) for entry in shown]
-    if sum(widths) + _ENTRY_GAP * (len(widths) - 1) <= width:
-        starts = accumulate((width + _ENTRY_GAP for width in widths[:-1]), initial=0.0)
-        return [list(zip(starts, shown, strict=True))]
     columns = next(
         count
         for count in range(len(shown), 0, -1)
