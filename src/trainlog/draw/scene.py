@@ -115,10 +115,8 @@ class SceneLayout:
         entries = [layer.entry for layer in (self._path, *self._other_paths[::-1], *self._places)]
         if len(self._path.series.x) > 1:
             color = self._path.entry.color
-            first, last = (_TIME_COLORS[0], _TIME_COLORS[-1]) if scene.by_time else (color, color)
-            first, last = (
-                (last, first) if scene.by_time and contrasting(theme.background) != "#000000" else (first, last)
-            )
+            colors_of_time = _time_colors(theme.background)
+            first, last = (colors_of_time[0], colors_of_time[-1]) if scene.by_time else (color, color)
             entries += [LegendEntry("start", "ring", first), LegendEntry("end", "dot", last, 2 * _END_RADIUS)]
         self.spec = AxesSpec(
             x=Axis(x_scale, scene.x_label, scene.x_unit),
@@ -146,8 +144,7 @@ class SceneLayout:
         highlight = self._scene.highlight
         ends_of = (color, color)
         if self._scene.by_time and len(series.x) > 1:
-            colors = [with_contrast(one, background, 1.5) for one in _TIME_COLORS]
-            colors = colors if contrasting(background) == "#000000" else colors[::-1]
+            colors = [with_contrast(one, background, 1.5) for one in _time_colors(background)]
             ends_of = colors[0], colors[-1]
             marks = self._timed_marks(axes, colors)
         elif highlight is None:
@@ -187,6 +184,11 @@ class SceneLayout:
                 color = colors[min(row * count // len(points), count - 1)]
                 marks += _arrow(points[row], points[row] - points[back], color)
         return marks
+
+
+def _time_colors(background: Color) -> Sequence[Color]:
+    """The colors of a path from its start, the color with the most contrast, to its end."""
+    return _TIME_COLORS if contrasting(background) == "#000000" else _TIME_COLORS[::-1]
 
 
 def _arrow(tip: FloatArray, direction: FloatArray, color: Color) -> list[Mark]:
