@@ -61,13 +61,14 @@ def aggregate(
         tasks: the task of each run; None for a single task.
 
     """
-    known = [n for n, one in enumerate(map(_clean, curves)) if len(one[0])]
+    tasks = tasks or [""] * len(curves)
+    known = [(curve, task) for curve, task in zip(map(_clean, curves), tasks, strict=True) if len(curve[0])]
     if not known:
         nothing = np.empty(0)
         return Aggregate(nothing, nothing, nothing, nothing, np.empty(0, np.int64))
-    cleaned = [_clean(curves[n]) for n in known]
-    task_of = np.array([tasks[n] for n in known] if tasks else [""] * len(known))
-    x, edges = _common_points([one[0] for one in cleaned])
+    cleaned = [curve for curve, _ in known]
+    task_of = np.array([task for _, task in known])
+    x, edges = _common_points([places for places, _ in cleaned])
     values, lowest, highest = (np.full((len(cleaned), len(x)), np.nan) for _ in range(3))
     for row, (places, numbers) in enumerate(cleaned):
         if edges is None:
@@ -78,7 +79,7 @@ def aggregate(
             values[row], lowest[row], highest[row] = _binned(places, numbers, x, edges)
     low, high, centers = (np.full(len(x), np.nan) for _ in range(3))
     reached = ~np.isnan(values)
-    all_tasks = dict.fromkeys(tasks or [""])
+    all_tasks = dict.fromkeys(tasks)
     patterns, which = np.unique(reached, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
         columns = np.flatnonzero(which.reshape(-1) == number)
@@ -120,8 +121,8 @@ def _common_points(columns: Sequence[Floats]) -> tuple[Floats, Floats | None]:
     return (edges[1:] + edges[:-1]) / 2, edges
 
 
-def _binned(x: Floats, y: Floats, middles: Floats, edges: Floats) -> tuple[Floats, Floats, Floats]:
-    """The mean, the lowest and the highest value of each bin; in a bin without points, the curve at its middle."""
+def _binned(x: Floats, y: Floats, middles: Floats, edges: Floats) -> Floats:
+    """The mean, the lowest and the highest value of each bin, (3, n); without points, the curve at its middle."""
     found = np.full((3, len(middles)), np.nan)
     number = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(middles) - 1)
     reached = slice(number[0], number[-1] + 1)
@@ -130,7 +131,7 @@ def _binned(x: Floats, y: Floats, middles: Floats, edges: Floats) -> tuple[Float
     filled = number[starts]
     found[0, filled] = np.add.reduceat(y, starts) / np.diff(np.append(starts, len(x)))
     found[1, filled], found[2, filled] = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-    return found[0], found[1], found[2]
+    return found
 
 
 def _band(tasks: list[Floats], center: CenterName, band: BandName) -> tuple[Floats, Floats]:
