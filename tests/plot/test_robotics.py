@@ -10,8 +10,11 @@ import pytest
 
 import trainlog
 from trainlog import Frame, Kind
-from trainlog.draw import Chart, Grid, Scene, StateTimeline
-from trainlog.plot import Picture, pictures, runs_of
+from trainlog.draw import Chart, Grid, Scene, StateTimeline, layout
+from trainlog.draw.color import rgb
+from trainlog.draw.drawing import Clip, Polyline
+from trainlog.draw.theme import ThemeName
+from trainlog.plot import Picture, PlotOptions, pictures, runs_of
 
 
 def walking(path: Path, frames: int = 200, **meta: Any) -> dict[str, Picture]:
@@ -79,6 +82,17 @@ def test_the_path_shows_time_and_direction(tmp_path: Path) -> None:
     assert isinstance(scene, Scene)
     assert scene.by_time
     assert "dark to bright" in scene.caption
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_caption_of_a_path_says_in_which_order_its_colors_are(tmp_path: Path, theme: ThemeName) -> None:
+    walking(tmp_path / "run.flog")
+    found = pictures(runs_of([trainlog.open(tmp_path / "run.flog")]), PlotOptions(theme=theme))
+    scene = next(picture.figure for picture in found if picture.name == "trajectory")
+    assert isinstance(scene, Scene)
+    marks = next(mark.marks for mark in layout(scene, theme=theme).marks if isinstance(mark, Clip))
+    first, *_, last = (sum(rgb(mark.color)) for mark in marks if isinstance(mark, Polyline))
+    assert f"from {'dark to bright' if first < last else 'bright to dark'} in time" in scene.caption
 
 
 def test_the_approach_to_a_ball(tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ class Scene(Panel):
         color: the color of the path; None for the first one of the theme.
         width: the width of the path in pixels.
         highlight: index of the current point of an animation; the path is faint after it.
-        by_time: whether the color of the path shows the time, from dark to bright, and arrows its direction.
+        by_time: whether the color of the path shows the time, from dark to bright, or from bright to dark on a dark
+            background, and arrows its direction.
         marks: further paths (`Line`) and places (`Scatter`), drawn below the path.
         path: x and y as a line.
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.draw import Chart, Line, Scatter, Scene, StateTimeline
-from trainlog.draw.color import mix
+from trainlog.draw.color import contrasting, mix
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
@@ -127,14 +127,15 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
     objects = {name: run.place((key,)) for name, key in run.conventions.objects(sample).items()}
     starts = episode_rows(run, x, y)
     marks: list[Line | Scatter] = []
+    muted, background = find_theme(theme).muted, find_theme(theme).background
     for start, stop in list(zip(starts, [*starts[1:], len(x)], strict=True))[-_MAX_EPISODES:-1]:
-        muted = find_theme(theme).muted
         marks.append(Line(x[start:stop], y[start:stop], "earlier episodes", muted, width=1.25, opacity=0.3))
     last = slice(starts[-1], len(x))
     for name, (other_x, other_y) in objects.items():
         moves = np.ptp(other_x[last]) > 0 or np.ptp(other_y[last]) > 0
         line = Line(other_x[last], other_y[last], name, width=1.5)
         marks.append(line if moves else Scatter(other_x[-1:], other_y[-1:], name, size=8))
+    order = "dark to bright" if contrasting(background) == "#000000" else "bright to dark"
     scene = Scene(
         x[last],
         y[last],
@@ -147,7 +148,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
         caption="; ".join(
             [run.part] * bool(run.part)
             + [f"the last of {len(starts):,} episodes"] * (len(starts) > 1)
-            + ["color: from dark to bright in time"]
+            + [f"color: from {order} in time"]
         ),
     )
     blocks = [Block("path", {"time": table.time, "x": x, "y": y})]
