@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from trainlog import registry
 from trainlog.codec import Reader, Writer
 from trainlog.conventions import Conventions
 from trainlog.curves.agent import agent_metrics, to_float, to_whole
+from trainlog.draw import Chart, Line, moving_average
+from trainlog.draw.color import mix, parse_color, with_contrast
+from trainlog.draw.theme import ThemeName, find_theme
 from trainlog.errors import EmptyLog
 from trainlog.model import Frame, Kind
 from trainlog.plot.save import save_figure
@@ -25,10 +28,6 @@ from trainlog.storage.location import local_path
 from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
 from trainlog.table.table import Table
-
-if TYPE_CHECKING:
-    from trainlog.draw import Chart, Line
-    from trainlog.draw.theme import ThemeName
 
 __all__ = ["StatsLog", "TrainingCurveRecorder"]
 
@@ -280,7 +279,7 @@ class TrainingCurveRecorder:
         self.episode_history += np.where(np.isfinite(episode), episode, places).astype(np.int64).tolist()
         self.reward_history += reward.tolist()
         average = numbers.pop("avg_reward", None)
-        self.average_history += (_moving_average(reward, self.average_window) if average is None else average).tolist()
+        self.average_history += (moving_average(reward, self.average_window) if average is None else average).tolist()
         self.epsilon_history += numbers.pop("epsilon", nothing).tolist()
         self.option_history += numbers.pop("options", nothing).tolist()
         for key, values in numbers.items():
@@ -340,15 +339,11 @@ class TrainingCurveRecorder:
         }
 
     def _charts(self) -> Iterator[tuple[str, Chart]]:
-        from trainlog.draw import Chart, Line
-        from trainlog.draw.color import with_contrast
-        from trainlog.draw.theme import find_theme
-
         def chart(title: str, y_label: str, lines: Sequence[Line]) -> Chart:
             return Chart(title=f"{self.prefix} {title}", x_label="Episode", y_label=y_label, marks=lines)
 
         def smoothed(label: str, values: Sequence[float], color: str, average_color: str, raw: str) -> list[Line]:
-            mean = _moving_average(values, self.average_window)
+            mean = moving_average(values, self.average_window)
             pale = with_contrast(color, find_theme(self.theme).background, _RAW_CONTRAST, fade=color == average_color)
             name = f"{label}mean of {self.average_window}, trailing"
             return [
@@ -380,8 +375,6 @@ class TrainingCurveRecorder:
 
     def _color(self, color: str) -> str:
         """The colour, lightened for a dark background."""
-        from trainlog.draw.color import mix, parse_color
-
         return mix(parse_color(color), "#ffffff", 0.45) if self.theme == "dark" else color
 
     def _x(self, values: Sequence[float]) -> Sequence[int] | None:
@@ -415,9 +408,3 @@ def _mean(values: Sequence[float]) -> float:
         return math.fsum(values) / len(values)
     except OverflowError:  # only the sum is too large for a float, not the mean
         return math.fsum(value / len(values) for value in values)
-
-
-def _moving_average(values: Sequence[float] | np.ndarray[Any, Any], window: int) -> np.ndarray[Any, Any]:
-    from trainlog.draw import moving_average
-
-    return moving_average(values, window)

@@ -11,22 +11,21 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from trainlog.codec import Codec, OnDamage, Reader, Writer
+from trainlog.draw import layout
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.plot import Format, Picture, PlotOptions, Run, main_metric, pictures
+from trainlog.plot.save import encode
 from trainlog.storage.replace import NEVER_OVERWRITTEN, atomic_write
 from trainlog.storage.source import Wait, never
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH
-
-if TYPE_CHECKING:
-    from trainlog.plot.picture import Picture
-    from trainlog.plot.save import Format
 
 __all__ = ["GifCodec", "PngCodec", "SvgCodec"]
 
@@ -43,14 +42,9 @@ class PictureCodec(Codec):
             PlotError: when it has nothing to draw.
 
         """
-        from trainlog.plot import Run, pictures
-
         return self._encode(pictures([Run(run)])[0])
 
     def _encode(self, picture: Picture) -> bytes:
-        from trainlog.draw import layout
-        from trainlog.plot.save import encode
-
         return encode(layout(picture.figure, *picture.size(960, 540), whole=True), self.name)
 
     def write(self, path: Path, header: Header) -> Writer:
@@ -90,8 +84,6 @@ class GifCodec(PictureCodec):
 
     def paint(self, run: Reader) -> bytes:
         """Draw the main metric of *run*; raises as `PictureCodec.paint` does."""
-        from trainlog.plot import PlotOptions, Run, main_metric, pictures
-
         runs = [Run(run)]
         return self._encode(pictures(runs, PlotOptions(y=(str(main_metric(runs)),)))[0])
 

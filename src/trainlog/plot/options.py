@@ -9,18 +9,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
+from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
 
 from trainlog.conventions import AxisName, seed_of
+from trainlog.draw.theme import ThemeName
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 from trainlog.plot.run import Run
 from trainlog.plot.seeds import BandName
 from trainlog.statistics import CenterName
 from trainlog.table.values import flatten
-
-if TYPE_CHECKING:
-    from trainlog.draw.theme import ThemeName
 
 __all__ = [
     "KINDS",

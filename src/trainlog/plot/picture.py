@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from trainlog.draw import Figure
+from trainlog.draw import Figure, layout
+from trainlog.plot.save import encode
 
 __all__ = ["Block", "Picture"]
 
@@ -57,7 +57,4 @@ class Picture(NamedTuple):
 
     def _repr_svg_(self) -> str:
         """The picture as shown in a notebook."""
-        from trainlog.draw import layout
-        from trainlog.plot.save import encode
-
         return encode(layout(self.figure, *self.size(640, 360), whole=True), "svg").decode()

@@ -15,6 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from trainlog.cores import core_count
+from trainlog.draw import Drawing, Figure, Grid, Theme, gif, layout, png, svg
+from trainlog.draw.drawing import Text
+from trainlog.draw.fonts import font_folders, missing_kinds
+from trainlog.draw.pdf import pdf
+from trainlog.draw.theme import ThemeName, find_theme
 from trainlog.errors import MissingExtra, TrainlogError, TrainlogWarning
 from trainlog.plot.animation import growing
 from trainlog.storage.replace import atomic_write
@@ -22,8 +27,6 @@ from trainlog.storage.replace import atomic_write
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from trainlog.draw import Drawing, Figure, Theme
-    from trainlog.draw.theme import ThemeName
     from trainlog.plot.picture import Picture
 
 __all__ = ["PRESETS", "Format", "Preset", "Style", "encode", "paged", "save_figure", "save_picture", "save_pictures"]
@@ -92,8 +95,6 @@ class Style(NamedTuple):
         outlines: bool = False,
     ) -> Style:
         """The style of a preset, or of a *size* in pixels with letters of the usual size."""
-        from trainlog.draw.theme import find_theme
-
         if preset is None:
             return cls(*(size or (960, 540)), theme, (dpi or 2 * _DPI) / _DPI, outlines)
         chosen = PRESETS[preset]
@@ -134,8 +135,6 @@ def save_figure(
         ValueError: as for `trainlog.draw.layout`.
 
     """
-    from trainlog.draw import layout
-
     drawing = layout(figure, width=width, height=height, theme=theme, whole=True)
     written = []
     for suffix in formats:
@@ -149,9 +148,6 @@ def save_figure(
 
 def _warn_of_boxes(drawing: Drawing) -> None:
     """Warn of letters that no font has; the viewer of an SVG may have other fonts."""
-    from trainlog.draw.drawing import Text
-    from trainlog.draw.fonts import font_folders, missing_kinds
-
     texts = (mark.text for mark in drawing.marks if isinstance(mark, Text))
     for kind, file in dict.fromkeys(kind for text in texts for kind in missing_kinds(text)):
         folder = font_folders()[0]
@@ -170,8 +166,6 @@ def encode(drawing: Drawing, format: Format, scale: float = 2, *, outlines: bool
         MissingExtra: as for `save_figure`.
 
     """
-    from trainlog.draw import gif, png, svg
-
     if format != "svg" or outlines:
         _warn_of_boxes(drawing)
     try:
@@ -181,8 +175,6 @@ def encode(drawing: Drawing, format: Format, scale: float = 2, *, outlines: bool
             case "png":
                 return png(drawing, scale)
             case "pdf":
-                from trainlog.draw.pdf import pdf
-
                 return pdf(drawing)
             case "gif":
                 return gif(growing(drawing), fps=_GIF_FPS)
@@ -238,8 +230,6 @@ def paged(pictures: Sequence[Picture], style: Style) -> list[Picture]:
 
 
 def _pages(picture: Picture, style: Style) -> list[Picture]:
-    from trainlog.draw import Grid, layout
-
     grid = picture.figure
     if not isinstance(grid, Grid):
         return [picture._replace(columns=1, rows=1)]
