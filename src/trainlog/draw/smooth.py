@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from trainlog.draw.data import as_column
 from trainlog.draw.drawing import FloatArray
 
-__all__ = ["centered_average", "ema", "moving_average"]
+__all__ = ["centered_average", "ema", "moving_average", "over_windows"]
 
 
 def moving_average(values: ArrayLike, window: int) -> FloatArray:
@@ -33,13 +33,13 @@ def moving_average(values: ArrayLike, window: int) -> FloatArray:
     finite = np.isfinite(column)
     whole = bool(finite.all())
     scaled, exponent = _scaled(column if whole else np.where(finite, column, 0.0))
-    averages = _window_sums(scaled, window)
+    averages = over_windows(scaled, window, np.add, 0.0)
     with np.errstate(invalid="ignore", under="ignore"):
         if whole:
             averages[:window] /= np.arange(1.0, window + 1)
             averages[window:] /= window
         else:
-            averages /= _window_sums(finite.astype(np.float64), window)
+            averages /= over_windows(finite.astype(np.float64), window, np.add, 0.0)
         return np.ldexp(averages, exponent) if exponent else averages
 
 
@@ -101,19 +101,18 @@ def _scaled(values: FloatArray) -> tuple[FloatArray, int]:
         return np.ldexp(values, -exponent), exponent
 
 
-def _window_sums(values: FloatArray, window: int) -> FloatArray:
-    """Sums of each value and the ``window - 1`` before it; values before the first count as zero.
+def over_windows(values: FloatArray, window: int, combine: np.ufunc, nothing: float) -> FloatArray:
+    """Each value combined with the ``window - 1`` before it, (n,): their sum (``np.add``) or least (``np.minimum``).
 
-    The values are cut into blocks of one window. A window is the tail of one block and the head of the next, and the
-    sums of heads and tails are running sums within their block.
+    Values before the first count as *nothing*. The values are cut into blocks of one window. A window is the tail of
+    one block and the head of the next, and heads and tails are accumulated within their block. O(n).
     """
-    blocks = -(-len(values) // window)
-    padded = np.zeros((blocks + 1, window))
-    padded.reshape(-1)[window : window + len(values)] = values
-    heads = np.cumsum(padded[1:], axis=1)
+    before, after = np.full(window, nothing), np.full(-len(values) % window, nothing)
+    padded = np.concatenate((before, values, after)).reshape(-1, window)
+    heads: FloatArray = combine.accumulate(padded[1:], axis=1)
     tails = padded[:-1, ::-1]
-    np.cumsum(tails, axis=1, out=tails)  # in place, because new memory costs more than the sums
-    heads[:, :-1] += padded[:-1, 1:]
+    combine.accumulate(tails, axis=1, out=tails)  # in place, because new memory costs more than the sums
+    combine(heads[:, :-1], padded[:-1, 1:], out=heads[:, :-1])
     return heads.reshape(-1)[: len(values)]
 
 

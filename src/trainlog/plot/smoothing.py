@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from trainlog.draw import centered_average, ema, moving_average
+from trainlog.draw.smooth import over_windows
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 
@@ -121,20 +122,10 @@ def window_extremes(values: Floats, window: int) -> tuple[Floats, Floats]:
 
 
 def _extreme(values: Floats, window: int) -> Floats:
-    """Minimum around each value, from blocks of one window: a window is the tail of a block and the head of the next.
-
-    At the ends the window holds only existing values: an extreme of the curve is never left out.
-    """
+    """Minimum around each value. At the ends the window holds only existing values: no extreme is left out."""
     half = max(min(window // 2, len(values) - 1), 0)
-    window = 2 * half + 1
-    blocks = -(-(len(values) + half) // window)
-    padded = np.full((blocks + 1, window), np.inf)
-    padded.reshape(-1)[window : window + len(values)] = values
-    heads = np.minimum.accumulate(padded[1:], axis=1)
-    tails = np.minimum.accumulate(padded[:-1, ::-1], axis=1)[:, ::-1]
-    heads[:, :-1] = np.minimum(heads[:, :-1], tails[:, 1:])
-    found: Floats = heads.reshape(-1)[half : half + len(values)]
-    return found
+    longer = np.concatenate((values, np.full(half, np.inf)))
+    return over_windows(longer, 2 * half + 1, np.minimum, np.inf)[half:]
 
 
 def window_std(values: Floats, window: int) -> Floats:
