@@ -133,16 +133,13 @@ def window_std(values: Floats, window: int) -> Floats:
 
     At the ends it is that of the existing values. It is 0 where there is only one value, and NaN where there is none.
     """
-    is_finite = np.isfinite(values)
-    finite = values[is_finite]
+    finite = values[np.isfinite(values)]
     if not len(finite):
         return np.full(len(values), np.nan)
     half = min(window // 2, (len(values) - 1) // 2)
     around = np.append(values - np.median(finite), np.full(half, np.nan))  # avoids the cancellation of large squares
     with np.errstate(over="ignore", invalid="ignore"):
         square, mean = (moving_average(part, 2 * half + 1)[half:] for part in (around**2, around))
-        before = np.concatenate(([0], np.cumsum(is_finite)))
-        places = np.arange(len(values))
-        count = before[np.minimum(places + half + 1, len(values))] - before[np.maximum(places - half, 0)]
+        count = over_windows(np.isfinite(around).astype(np.float64), 2 * half + 1, np.add, 0.0)[half:]
         deviation: Floats = np.sqrt(np.maximum(square - mean**2, 0.0) * (count / np.maximum(count - 1, 1)))
     return deviation
