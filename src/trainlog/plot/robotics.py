@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -106,8 +106,8 @@ def _contacts(run: Run, kind: Kind) -> dict[str, Floats]:
         if not _CONTACT.search(key):
             continue
         values: dict[str, Floats] = {}
-        if parts := _vector(columns.table[key]):
-            values = {f"{key}[{n}]": part for n, part in enumerate(parts)}
+        if (stored := columns.table[key]).ndim == 2:
+            values = {f"{key}[{n}]": columns.numbers(key, n) for n in range(min(stored.shape[1], _MAX_FEET))}
         elif columns.is_number(key):
             values = {key: columns.numbers(key)}
         for name, column in values.items():
@@ -115,16 +115,6 @@ def _contacts(run: Run, kind: Kind) -> dict[str, Floats]:
             if len(finite) and ((finite == 0) | (finite == 1)).all():
                 found[name] = column
     return found if len(found) > 1 and any(np.nanmax(one) > np.nanmin(one) for one in found.values()) else {}
-
-
-def _vector(column: Any) -> list[Floats]:
-    """The elements of a column of short vectors; NaN in rows without a vector."""
-    if column.ndim == 2:
-        return [
-            np.array([np.nan if value is None else float(value) for value in column[:, n]])
-            for n in range(min(column.shape[1], _MAX_FEET))
-        ]
-    return []
 
 
 class _Joint(NamedTuple):
