@@ -57,9 +57,7 @@ class StateRecorder:
         parts = self._layout.parts
         self._always = [(part.key, part.place) for part in parts if not part.optional]
         self._unless_zero = [
-            (part.key, part.place, 8 * part.place.start, bytes(8 * (part.place.stop - part.place.start)))
-            for part in parts
-            if part.optional
+            (part.key, part.place, 8 * part.place.start, bytes(8 * part.size)) for part in parts if part.optional
         ]
         self._get_state = mujoco.mj_getState
         self._keys_of_state = {part.key for part in parts} | {"env", STATE_STEP, MODEL, INPUTS, CRC}

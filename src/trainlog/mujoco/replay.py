@@ -207,7 +207,7 @@ class Replay:
         inputs: Mapping[str, Any] = frame.data.get(INPUTS) or {}
         try:
             rows = {
-                part.key: np.asarray(inputs[part.key], np.float64).reshape(-1, part.place.stop - part.place.start)
+                part.key: np.asarray(inputs[part.key], np.float64).reshape(-1, part.size)
                 for part in layout.parts
                 if part.key in inputs
             }

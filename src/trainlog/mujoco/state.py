@@ -58,7 +58,6 @@ class Part(NamedTuple):
 
     Attributes:
         key: its key in the frame.
-        bit: its bit of ``mjtState``.
         place: its slice of the vector of the whole state.
         is_input: whether the user sets it, and the simulation does not change it.
         optional: whether frames lack it when all its values are zero.
@@ -66,10 +65,14 @@ class Part(NamedTuple):
     """
 
     key: str
-    bit: int
     place: slice
     is_input: bool
     optional: bool
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(self.place.stop - self.place.start)
 
 
 class StateLayout:
@@ -98,7 +101,7 @@ class StateLayout:
             if size := mujoco.mj_stateSize(model, bit):
                 name = name.removeprefix("mjSTATE_").lower()
                 key = _KEYS.get(name, name)
-                self.parts.append(Part(key, bit, slice(at, at + size), bool(bit & self.inputs), name in _LEFT_OUT))
+                self.parts.append(Part(key, slice(at, at + size), bool(bit & self.inputs), name in _LEFT_OUT))
                 at += size
         assert at == self.size
         places = np.arange(self.size)
@@ -118,10 +121,9 @@ class StateLayout:
                     continue
                 raise CorruptLog(f"{where}: the state has no {part.key!r}")
             try:
-                vector[part.place] = np.asarray(data[part.key], np.float64).reshape(vector[part.place].shape)
+                vector[part.place] = np.asarray(data[part.key], np.float64).reshape(part.size)
             except (TypeError, ValueError):
-                expected = part.place.stop - part.place.start
-                raise CorruptLog(f"{where}: {part.key!r} is not {expected} numbers, as the model needs") from None
+                raise CorruptLog(f"{where}: {part.key!r} is not {part.size} numbers, as the model needs") from None
         return vector
 
     def part_of(self, element: int) -> Part:
@@ -202,7 +204,7 @@ def element_names(model: Any) -> dict[str, dict[str, list[str]]]:
         "mocap_pos": [(f"{body}.{axis}", "m") for _, body in mocap for axis in "xyz"],
         "mocap_quat": [(f"{body}.{part}", "") for _, body in mocap for part in _FREE[3:]],
     }
-    sizes = {part.key: part.place.stop - part.place.start for part in StateLayout(model).parts}
+    sizes = {part.key: part.size for part in StateLayout(model).parts}
     kept = {key: pairs for key, pairs in all_names.items() if pairs and sizes.get(key) == len(pairs)}
     return {
         "names": {key: [name for name, _ in pairs] for key, pairs in kept.items()},
