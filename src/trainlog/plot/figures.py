@@ -111,12 +111,12 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
         panels[metric] = curve.panel(strips, events=len(metrics) <= _MAX_NAMED_EVENTS or not panels)
     if options.y:
         return [*single, *worded]
-    path, states = _path_and_states(runs, axes, options, colors)
-    motion = list(motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme)) if len(runs) == 1 else []
-    if not single and not motion and path is None and states is None:
+    of_one = list(_pictures_of(runs[0], axes, options, colors)) if len(runs) == 1 else []
+    if not single and not of_one:
         raise NothingToDraw("there is nothing to draw: no number in these logs varies")
+    path = next((one.figure for one in of_one if isinstance(one.figure, Scene)), None)
     sheets = [*_overview(runs, panels, path, folders, limited), *_sheets(runs, panels, folders)]
-    return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *motion, *sheets[1:]]
+    return [*sheets[:1], *single, *of_one, *sheets[1:]]
 
 
 def _strip_picture(runs: Sequence[Run], kind: Kind, key: str, options: PlotOptions) -> Picture:
@@ -330,25 +330,25 @@ def _strips(
     return [strip] if strip is not None else [], notes
 
 
-def _path_and_states(
-    runs: Sequence[Run], axes: dict[Kind, Axis], options: PlotOptions, colors: Mapping[str, str]
-) -> tuple[Picture | None, Picture | None]:
-    """The path and the states of a single log."""
-    if len(runs) != 1:
-        return None, None
-    run = runs[0]
+def _pictures_of(
+    run: Run, axes: Mapping[Kind, Axis], options: PlotOptions, colors: Mapping[str, str]
+) -> Iterator[Picture]:
+    """The path, the states in words and the motion of a single log, as far as it has them."""
+    title = title_of([run], run.label)
+    if (path := path_picture(run, title, options.theme)) is not None:
+        yield path
     axis = axes.get(Kind.STATS)
     if axis is None and (names := run.default_axes(Kind.STATS)):
         axis = run.axis(Kind.STATS, names[0])
-    title = title_of(runs, run.label)
-    states = states_picture(run, axis, title, colors) if axis is not None else None
-    return path_picture(run, title, options.theme), states
+    if axis is not None and (states := states_picture(run, axis, title, colors)) is not None:
+        yield states
+    yield from motion_pictures(run, title, options.theme)
 
 
 def _overview(
     runs: Sequence[Run],
     panels: dict[Metric, Chart],
-    path: Picture | None,
+    path: Scene | None,
     folders: Mapping[Metric, str],
     caption: str,
 ) -> Iterator[Picture]:
@@ -362,9 +362,7 @@ def _overview(
     chosen = sorted(panels, key=lambda metric: turns[metric])[: _MAX_OVERVIEW - (path is not None)]
     figures: list[Chart | Scene] = [panels[metric] for metric in panels if metric in chosen]
     if path is not None:
-        scene = path.figure
-        assert isinstance(scene, Scene)
-        panel = dataclasses.replace(scene, title="path seen from above", caption="")
+        panel = dataclasses.replace(path, title="path seen from above", caption="")
         figures.insert(min(len(figures), _COLUMNS - 1), panel)
     if len(figures) > 1:
         yield _sheet("overview", title_of(runs, "overview"), figures, "", caption)
