@@ -42,10 +42,11 @@ class PictureCodec(Codec):
             PlotError: when it has nothing to draw.
 
         """
-        return self._encode(pictures([Run(run)])[0])
-
-    def _encode(self, picture: Picture) -> bytes:
+        picture = self._chosen([Run(run)])
         return encode(layout(picture.figure, *picture.size(960, 540), whole=True), self.name)
+
+    def _chosen(self, runs: Sequence[Run]) -> Picture:
+        return pictures(runs)[0]
 
     def write(self, path: Path, header: Header) -> Writer:
         """Start a picture; the file is written when the writer is closed.
@@ -82,10 +83,8 @@ class GifCodec(PictureCodec):
     suffixes = (".gif",)
     description = "the reward curve growing, as an animation"
 
-    def paint(self, run: Reader) -> bytes:
-        """Draw the main metric of *run*; raises as `PictureCodec.paint` does."""
-        runs = [Run(run)]
-        return self._encode(pictures(runs, PlotOptions(y=(str(main_metric(runs)),)))[0])
+    def _chosen(self, runs: Sequence[Run]) -> Picture:
+        return pictures(runs, PlotOptions(y=(str(main_metric(runs)),)))[0]
 
 
 class _MemoryReader(Reader):
