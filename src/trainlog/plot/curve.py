@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -134,10 +135,9 @@ class MetricChart:
         name = _y_label(self.metric)
         marks: list[ChartMark] = []
         for mark in self._marks:
-            if isinstance(mark, VLine) and not events:
-                mark = VLine(mark.x, "", mark.color)
-            elif isinstance(mark, Line) and mark.label == name:
-                mark = Line(mark.x, mark.y, "", mark.color, mark.width, mark.opacity, mark.dash, mark.stairs)
+            if (isinstance(mark, VLine) and not events) or (isinstance(mark, Line) and mark.label == name):
+                mark = copy.copy(mark)
+                mark.label = ""
             marks.append(mark)
         unit = self._unit if self._unit != "s" else None  # the ticks show seconds
         return self._chart(
