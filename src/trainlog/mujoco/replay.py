@@ -270,8 +270,7 @@ class Replay:
         stored = self._stored.get(str(state.frame.data.get(MODEL)))
         if stored is not None and self._given is None:
             return stored.names, stored.units
-        named = element_names(self._model(state.frame))
-        return named["names"], named["units"]
+        return element_names(self._model(state.frame))
 
     def at(self, frame: int | None = None, *, time: float | None = None, step: float | None = None) -> Any:
         """An ``MjData`` with the state of that number, or the last one not after a time (s, of the log) or a step.

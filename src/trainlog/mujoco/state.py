@@ -18,7 +18,8 @@ from trainlog.errors import CorruptLog, MissingExtra, SettingError
 
 __all__ = [
     *("CLOCK", "CRC", "INPUTS", "MODEL", "STATE_STEP"),
-    *("Floats", "Part", "StateLayout", "body_names", "crc_of", "element_names", "flipped_bit", "import_mujoco"),
+    *("Floats", "Names", "Part", "StateLayout", "body_names", "crc_of", "element_names", "flipped_bit"),
+    "import_mujoco",
 ]
 
 STATE_STEP: Final = "state_step"  # steps of the environment since the episode began; 0 for its first state
@@ -33,6 +34,7 @@ _LEFT_OUT: Final = frozenset({"qfrc_applied", "xfrc_applied"})  # if all of them
 _MOST_SEARCHED: Final = 1 << 14  # largest state, in bytes, to search for a flipped bit; each takes microseconds
 
 Floats = npt.NDArray[np.float64]
+Names = tuple[dict[str, list[str]], dict[str, list[str]]]  # and units, both by key of the state
 
 
 def import_mujoco() -> ModuleType:
@@ -173,8 +175,8 @@ def body_names(model: Any) -> list[str]:
     return _names(model, "body", model.nbody)
 
 
-def element_names(model: Any) -> dict[str, dict[str, list[str]]]:
-    """The names and units of the elements of the state of *model*: ``{"names": {key: [...]}, "units": ...}``.
+def element_names(model: Any) -> Names:
+    """The names and the units of the elements of the state of *model*, both by key of the state.
 
     A joint without a name is named by its number, ``joint 3``. Only parts with names are included.
     """
@@ -206,10 +208,8 @@ def element_names(model: Any) -> dict[str, dict[str, list[str]]]:
     }
     sizes = {part.key: part.size for part in StateLayout(model).parts}
     kept = {key: pairs for key, pairs in all_names.items() if pairs and sizes.get(key) == len(pairs)}
-    return {
-        "names": {key: [name for name, _ in pairs] for key, pairs in kept.items()},
-        "units": {key: [unit for _, unit in pairs] for key, pairs in kept.items()},
-    }
+    names = {key: [name for name, _ in pairs] for key, pairs in kept.items()}
+    return names, {key: [unit for _, unit in pairs] for key, pairs in kept.items()}
 
 
 def _coordinates(joint: str, kind: int) -> Iterator[tuple[str, str]]:

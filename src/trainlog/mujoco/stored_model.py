@@ -22,7 +22,7 @@ from trainlog.codec import Reader
 from trainlog.conventions import SIMULATED_MODEL
 from trainlog.errors import CodecError, CorruptLog, TrainlogError
 from trainlog.model import Frame
-from trainlog.mujoco.state import element_names, import_mujoco
+from trainlog.mujoco.state import Names, element_names, import_mujoco
 from trainlog.recorder import TrainingRecorder
 from trainlog.scan import Scan
 from trainlog.storage.locks import one_at_a_time
@@ -34,8 +34,6 @@ _MOST: Final = 1 << 31  # largest size of a decompressed model, in bytes
 _DIGITS: Final = 16
 
 _KNOWN: Final = WeakKeyDictionary[TrainingRecorder, set[str]]()  # the models that each open log has
-
-Names = tuple[dict[str, list[str]], dict[str, list[str]]]  # and units, both by key of the state
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,7 +147,7 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
         for part, piece in enumerate(pieces):
             frame = {"hash": hash, "mujoco": mujoco.__version__, "part": part, "parts": len(pieces), "mjb": piece}
             if part == len(pieces) - 1:
-                frame |= element_names(model)
+                frame["names"], frame["units"] = element_names(model)
             log.record(None, SIMULATED_MODEL, frame)
         log.flush()
         known.add(hash[:_DIGITS])
