@@ -134,14 +134,15 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
     mujoco.mj_saveModel(model, None, buffer)
     mjb = buffer.tobytes()
     hash = hashlib.sha256(mjb).hexdigest()
+    id = hash[:_DIGITS]
     known = _KNOWN.setdefault(log, set())
-    if hash[:_DIGITS] in known:
-        return hash[:_DIGITS]
+    if id in known:
+        return id
     with one_at_a_time(Path(log.path).parent):  # so that no two shards store the same model
         if not known:  # the log is read once, and not again for each change of the model
             known.update(_already(log))
-        if hash[:_DIGITS] in known:
-            return hash[:_DIGITS]
+        if id in known:
+            return id
         packed = zlib.compress(mjb, 6)
         pieces = [packed[at : at + _PART] for at in range(0, len(packed), _PART)]
         for part, piece in enumerate(pieces):
@@ -150,8 +151,8 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
                 frame["names"], frame["units"] = element_names(model)
             log.record(None, SIMULATED_MODEL, frame)
         log.flush()
-        known.add(hash[:_DIGITS])
-    return hash[:_DIGITS]
+        known.add(id)
+    return id
 
 
 def _already(log: TrainingRecorder) -> dict[str, StoredModel]:
