@@ -241,12 +241,12 @@ def _approach(run: Run, title: str, theme: str) -> Picture | None:
     x = run.axis_values(Kind.CREATURE, axis.name)
     marks: list[Line | VLine] = []
     blocks: list[Block] = []
-    place = run.place(keys)
+    place, palette = run.place(keys), find_theme(theme).palette
+    episodes = list(itertools.pairwise([*episode_rows(run, *place), len(x)]))
     for name, key in objects.items():
         distance = np.hypot(*(np.subtract(a, b) for a, b in zip(place, run.place((key,)), strict=True)))
-        color = find_theme(theme).palette[len(blocks) % len(find_theme(theme).palette)]
-        bounds = [*episode_rows(run, *place), len(x)]
-        marks += [Line(x[a:b], distance[a:b], name, color) for a, b in itertools.pairwise(bounds)]
+        color = palette[len(blocks) % len(palette)]
+        marks += [Line(x[a:b], distance[a:b], name, color) for a, b in episodes]
         blocks.append(Block(name, {axis.name: x, "distance": distance}))
     if len(starts := run.episode_starts) > 1:
         marks.append(VLine(run.at(starts[1:], Kind.CREATURE, axis.name), "episode"))
