@@ -82,7 +82,7 @@ def aggregate(
     all_tasks = dict.fromkeys(tasks)
     patterns, which = np.unique(reached, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
-        columns = np.flatnonzero(which.reshape(-1) == number)
+        columns = np.flatnonzero(which == number)
         rows = [np.flatnonzero(pattern & (task_of == task)) for task in all_tasks]
         if all(map(len, rows)):
             present = [values[np.ix_(own, columns)] for own in rows]
