@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -136,16 +137,11 @@ def font_runs(text: str) -> Iterator[tuple[Path, str]]:
     if text.isascii():
         yield arimo(), text
         return
-    text = visual_order(text)
-    fonts: list[Path] = []
-    for letter in text:
-        fonts.append(fonts[-1] if letter in _JOINED and fonts else _font_of(letter) or arimo())
-    drawn = (_BOX if letter not in _JOINED and _font_of(letter) is None else letter for letter in text)
-    for font, pairs in groupby(zip(fonts, drawn, strict=True), key=lambda pair: pair[0]):
-        part = "".join(letter for _, letter in pairs)
-        # Without a text shaper, joiners and variation selectors of emoji would be drawn as boxes.
-        if part := part.translate({ord(letter): None for letter in _JOINED}):
-            yield font, part
+    # Without a text shaper, joiners and variation selectors of emoji would be drawn as boxes.
+    letters = (letter for letter in visual_order(text) if letter not in _JOINED)
+    drawn = ((font, letter) if (font := _font_of(letter)) else (arimo(), _BOX) for letter in letters)
+    for font, pairs in groupby(drawn, key=itemgetter(0)):
+        yield font, "".join(letter for _, letter in pairs)
 
 
 def advance(letter: str) -> int | None:
