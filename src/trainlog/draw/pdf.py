@@ -54,7 +54,6 @@ class _Page:
 
     def __init__(self, document: FPDF) -> None:
         self._document = document
-        self._fonts: set[str] = set()
 
     def draw(self, marks: Iterable[Mark]) -> None:
         for mark in marks:
@@ -122,8 +121,7 @@ class _Page:
         runs = []
         for path, run in font_runs(mark.text):
             family = path.stem.lower()
-            if family not in self._fonts:
-                self._fonts.add(family)
+            if family not in document.fonts:
                 document.add_font(family, fname=path)
             document.set_font(family, size=size)
             runs.append((family, run, document.get_string_width(run)))
