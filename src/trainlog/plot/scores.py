@@ -108,10 +108,9 @@ def _scores(
 def _colors(scores: Mapping[str, Scores], groups: Sequence[Group], options: PlotOptions) -> dict[str, str]:
     palette = find_theme(options.theme).palette
     values = dict(zip(scores, values_of(groups, options).values(), strict=False))  # a single group has no label
-    places = {name: n for n, name in enumerate(dict.fromkeys(values.values()) if values else scores)}
     named = {label: values.get(label, label) for label in scores}
-    usual = {label: palette[places[name] % len(palette)] for label, name in named.items()}
-    return {label: options.colors.get(label, options.colors.get(named[label], usual[label])) for label in scores}
+    usual = {name: palette[n % len(palette)] for n, name in enumerate(dict.fromkeys(named.values()))}
+    return {label: options.colors.get(label, options.colors.get(name, usual[name])) for label, name in named.items()}
 
 
 def _rows(
