@@ -207,12 +207,12 @@ def _declared_joints(run: Run) -> Iterator[_Joint]:
     columns = run.columns(Kind.CREATURE)
     states = {variable.name: variable.key for variable in run.reader.header.variables if variable.role == "state"}
     for name, key in states.items():
-        speed = next((states[word] for word in (f"angular-{name}", f"angular-velocity-{name}") if word in states), None)
-        if name.startswith("angle"):
-            speed = speed or states.get(name.replace("angle", "angular-velocity", 1))
-            if key in columns.table and columns.is_number(key):
-                known = speed is not None and speed in columns.table
-                yield _Joint(name, columns.numbers(key), columns.numbers(speed) if speed and known else None)
+        if not name.startswith("angle") or key not in columns.table or not columns.is_number(key):
+            continue
+        words = (f"angular-{name}", f"angular-velocity-{name}", name.replace("angle", "angular-velocity", 1))
+        speed = next((states[word] for word in words if word in states), None)
+        known = speed is not None and speed in columns.table
+        yield _Joint(name, columns.numbers(key), columns.numbers(speed) if speed and known else None)
 
 
 def _names(run: Run, key: str) -> list[str]:
