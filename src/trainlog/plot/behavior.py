@@ -136,6 +136,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
         line = Line(other_x[last], other_y[last], name, width=1.5)
         marks.append(line if moves else Scatter(other_x[-1:], other_y[-1:], name, size=8))
     order = "dark to bright" if contrasting(background) == "#000000" else "bright to dark"
+    which = f"the last of {len(starts):,} episodes" if len(starts) > 1 else ""
     scene = Scene(
         x[last],
         y[last],
@@ -145,11 +146,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
         y_unit="m",
         marks=marks,
         by_time=True,
-        caption="; ".join(
-            [run.part] * bool(run.part)
-            + [f"the last of {len(starts):,} episodes"] * (len(starts) > 1)
-            + [f"color: from {order} in time"]
-        ),
+        caption="; ".join(filter(None, (run.part, which, f"color: from {order} in time"))),
     )
     blocks = [Block("path", {"time": table.time, "x": x, "y": y})]
     blocks += [Block(name, {"time": table.time, "x": a, "y": b}) for name, (a, b) in objects.items()]

@@ -109,7 +109,7 @@ def words_picture(runs: Sequence[Run], kind: Kind, key: str, axis: Axis, options
         words = columns.words(key) if key in columns.table else None
         if words is None or not run.has_axis(kind, axis.name):
             continue
-        colors |= word_colors(run, options.theme) if not colors else {}
+        colors = colors or word_colors(run, options.theme)
         name = run.label if len(runs) > 1 else key.replace("_", " ")
         x, states = words_over(run, kind, key, axis)
         # The last state holds to the end of its own run, not of the longest.
