@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, Unpack
 import numpy as np
 
 from trainlog.conventions import Conventions
-from trainlog.errors import CodecError, DamagedLog, EmptyLog, LogInUse, TruncatedLog, UnsupportedFrame
+from trainlog.errors import CodecError, DamagedLog, EmptyLog, TruncatedLog, UnsupportedFrame
 from trainlog.log_summary import Span, Summary
 from trainlog.model import End, Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.location import location
-from trainlog.storage.locks import lock_owner
+from trainlog.storage.locks import check_unused
 from trainlog.storage.replace import temporary_beside
 from trainlog.storage.source import Wait, never
 from trainlog.table.table import Table
@@ -102,7 +102,7 @@ class Reader(ABC):
 
         """
         reader = self.with_superseded() if scan.superseded else self
-        place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+        place = Place.parse(scan.after)
         counter = FrameCounter(reader.frames(on_damage=scan.on_damage), place, self.path)
         return batches_of(counter, scan, place, counter.check)
 
@@ -465,9 +465,7 @@ class Codec(ABC):
 
         """
         old = [file for file in self.files(path) if file.is_file()]
-        for file in old:
-            if owner := lock_owner(file):
-                raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
+        check_unused(old)
         aside = {file: temporary_beside(file, ".old") for file in old}
         try:
             for file, place in aside.items():

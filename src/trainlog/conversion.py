@@ -12,11 +12,11 @@ from typing import Final
 
 from trainlog import registry
 from trainlog.codec import Archive, Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogInUse
+from trainlog.errors import LogExists
 from trainlog.model import Frame, Kind, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.location import is_folder, local_path, location
-from trainlog.storage.locks import lock_owner
+from trainlog.storage.locks import check_unused
 from trainlog.storage.media_files import media_folder, with_image
 from trainlog.storage.replace import (
     NEVER_OVERWRITTEN,
@@ -91,7 +91,7 @@ def convert(
         if not overwrite and os.path.lexists(file):
             raise LogExists(NEVER_OVERWRITTEN, path=file)
         check_replaceable(file)
-    _check_unused(files)
+    check_unused(files)
     header = reader.header
     if variables := tuple(variables):
         header = dataclasses.replace(header, variables=variables)
@@ -106,7 +106,7 @@ def convert(
         with errors_name(target, folder), chosen.write(folder / target.name, header) as writer:
             count = _copy(blocks, writer, progress)
         if overwrite:
-            _check_unused(files)
+            check_unused(files)
         with write_errors("cannot write it", target):
             _move_all(folder, files, overwrite=overwrite)
     finally:
@@ -177,12 +177,6 @@ def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[i
     if progress is not None:
         progress(count)
     return count
-
-
-def _check_unused(files: Iterable[Path]) -> None:
-    for file in files:
-        if owner := lock_owner(file):
-            raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
 
 
 def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:

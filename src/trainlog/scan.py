@@ -131,13 +131,15 @@ class Place(NamedTuple):
     check: str = ""
 
     @classmethod
-    def parse(cls, position: str) -> Place:
-        """The inverse of `position`.
+    def parse(cls, position: str | None) -> Place:
+        """The inverse of `position`; the beginning of the log for None.
 
         Raises:
             InvalidPosition: when the text is not a position.
 
         """
+        if position is None:
+            return cls(0, 0)
         match = _POSITION.fullmatch(position)
         if match is None:
             raise InvalidPosition(f"{position[:80]!r} is not a position in a log of this format")

@@ -92,7 +92,7 @@ class _SimpleReader(Reader):
             damage_handler(on_damage, self.path)(Gap(end, source.size - end, torn=is_torn))
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
-        place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+        place = Place.parse(scan.after)
         with Source(self.path) as source:
             source.check(place.ahead, place.check)
             yield from batches_of(self._frames(source, place.start, scan.on_damage), scan, place, source.checksum)

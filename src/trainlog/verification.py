@@ -15,8 +15,6 @@ from trainlog.errors import (
     DamagedLog,
     LogExists,
     LogInUse,
-    LogWriteError,
-    TrainlogError,
     TruncatedLog,
     UnknownFormat,
 )
@@ -25,7 +23,14 @@ from trainlog.scan import OnDamage
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.compressed import MAGIC
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
-from trainlog.storage.replace import NEVER_OVERWRITTEN, errors_name, put_new, sync_folder, temporary_beside
+from trainlog.storage.replace import (
+    NEVER_OVERWRITTEN,
+    errors_name,
+    put_new,
+    sync_folder,
+    temporary_beside,
+    write_errors,
+)
 from trainlog.storage.source import Source, Wait, never
 from trainlog.verify_report import Problem, Repair, Verdict
 
@@ -78,22 +83,19 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
         raise LogExists(NEVER_OVERWRITTEN, path=target)
     temporary = temporary_beside(target)
     try:
-        with errors_name(target, temporary):
-            done = reader.salvage(temporary)
-        if done is None:
-            return _repair_by_conversion(reader, target)
-        with suppress(UnknownFormat):  # a log of no bytes, as a killed writer may leave it, has no format yet
-            _check_suffix(registry.codec_of(temporary, None), target)
-        if not isinstance(reader.path, RemotePath):
-            keep_owner(temporary, reader.files[0].stat())
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        put_new(temporary, target)
-        sync_folder(target.parent)
-    except OSError as error:
-        if isinstance(error, TrainlogError):
-            raise
-        raise LogWriteError(f"cannot write: {error.strerror}", path=target) from error
+        with write_errors("cannot write", target):
+            with errors_name(target, temporary):
+                done = reader.salvage(temporary)
+            if done is None:
+                return _repair_by_conversion(reader, target)
+            with suppress(UnknownFormat):  # a log of no bytes, as a killed writer may leave it, has no format yet
+                _check_suffix(registry.codec_of(temporary, None), target)
+            if not isinstance(reader.path, RemotePath):
+                keep_owner(temporary, reader.files[0].stat())
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            put_new(temporary, target)
+            sync_folder(target.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -7,14 +7,14 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from trainlog.errors import LogInUse
 from trainlog.storage.location import RemotePath
 
-__all__ = ["lock", "lock_owner", "one_at_a_time", "open_locked", "unlock"]
+__all__ = ["check_unused", "lock", "lock_owner", "one_at_a_time", "open_locked", "unlock"]
 
 # The errors of flock on file systems without locks; there the log is written without one.
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -116,6 +116,18 @@ def lock_owner(path: Path) -> str:
     finally:
         os.close(fd)
     return ""
+
+
+def check_unused(files: Iterable[Path]) -> None:
+    """Make sure that nobody is writing the logs in *files*, which are about to be replaced.
+
+    Raises:
+        LogInUse: when somebody is.
+
+    """
+    for file in files:
+        if owner := lock_owner(file):
+            raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
 
 
 def _lock_owner(path: Path) -> str:

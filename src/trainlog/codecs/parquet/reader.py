@@ -72,7 +72,7 @@ class ParquetReader(Reader):
         """
         with self._open() as log:
             check, total = log.checksum(), log.starts[-1]
-            place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+            place = Place.parse(scan.after)
             if scan.after is not None and (place.check != check or not place.start <= place.ahead <= total):
                 raise InvalidPosition("the log is not the one that was read; read it again", path=self.path)
             size = total + 1 if scan.batch_rows is None or scan.last is not None else max(scan.batch_rows, 1)

@@ -100,7 +100,7 @@ class TensorBoardReader(Reader):
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
         """Yield the rows that *scan* asks for; see `trainlog.codec.Reader.scan`."""
-        place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+        place = Place.parse(scan.after)
         if place.ahead and self._checksum(place.ahead) != place.check:
             raise InvalidPosition("the log is not the one that was read; read it again", path=self.path)
         yield from batches_of(self._frames(place.start, never, scan.on_damage), scan, place, self._checksum)
