@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import trainlog
 from test_background import Tensor
 from trainlog.environments import EnvironmentRecorder, VectorRecorder
+from trainlog.episode import episode_table
 from trainlog.errors import LogWriteError, MissingExtra, TrainlogWarning, UnsupportedFrame
 
 NO = np.zeros(2, bool)
@@ -209,6 +210,58 @@ RUNS = st.lists(
     ),
     max_size=30,
 )
+
+
+def test_processes_with_different_numbers_of_environments(tmp_path: Path) -> None:
+    for rank in (0, 1):
+        with trainlog.TrainingRecorder(tmp_path / "a.flog", shard=rank, sync_every=None) as log:
+            count = 2 + rank
+            vector = log.vector(count)
+            for n in range(3):
+                vector.step(np.full(count, 0.5), [n == 2] * count, [False] * count, obs=np.full((count, 1), n))
+    found = read(tmp_path)
+    assert [(one.rank, one.env) for one in found] == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
+    assert [(one.length, one.total_reward, one.terminated) for one in found] == [(3, 1.5, True)] * 5
+    assert all(one.steps["reward"].dtype == float and one.steps["obs"].shape == (3, 1) for one in found)
+    table = episode_table(tmp_path / "a.flog")
+    assert table["return"].tolist() == [1.5] * 5
+
+
+def test_observations_of_different_sizes(tmp_path: Path) -> None:
+    with recorder(tmp_path) as log:
+        several = [EnvironmentRecorder(log, env_id=env) for env in range(2)]
+        for n in range(3):
+            for env, one in enumerate(several):
+                one.step(1.0, n == 2, False, {"obs": np.full(2 + env, n)})
+    assert [one.steps["obs"].shape for one in read(tmp_path)] == [(3, 2), (3, 3)]
+    assert [one.final_obs.tolist() for one in read(tmp_path)] == [[2, 2], [2, 2, 2]]
+
+
+RUNS = st.lists(
+    st.lists(
+        st.tuples(st.floats(-1e3, 1e3), st.sampled_from([None, None, None, "terminated", "truncated"])),
+        min_size=3,
+        max_size=3,
+    ),
+    max_size=30,
+)
+
+
+def test_environments_of_different_sizes(tmp_path: Path) -> None:
+    """Two processes, each with another number of environments, and the observations of each of another size."""
+    for rank in (0, 1):
+        with trainlog.TrainingRecorder(tmp_path / "a.flog", shard=rank, sync_every=None) as log:
+            several, one = log.vector(2 + rank), EnvironmentRecorder(log, env_id=9)
+            several.reset()
+            for n in range(3):
+                several.step(np.full(2 + rank, 0.5), [n == 2] * (2 + rank), [False] * (2 + rank))
+                one.step(1.0, n == 2, False, {"obs": np.full(2 + rank, n)})
+    found = read(tmp_path)
+    assert [one.total_reward for one in found] == [3.0 if one.env == 9 else 1.5 for one in found]
+    assert {(one.rank, one.env) for one in found} == {(0, 0), (0, 1), (0, 9), (1, 0), (1, 1), (1, 2), (1, 9)}
+    assert all(one.steps["reward"].dtype == float for one in found)
+    assert [one.steps["obs"].shape for one in found if one.env == 9] == [(3, 2), (3, 3)]
+    assert [one.final_obs.tolist() for one in found if one.env == 9] == [[2, 2], [2, 2, 2]]
 
 
 @settings(max_examples=60, deadline=None)

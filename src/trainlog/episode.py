@@ -23,6 +23,7 @@ from trainlog.conventions import RANK, Conventions
 from trainlog.environment_rows import (
     EnvironmentKey,
     EnvironmentRows,
+    dense_table,
     episode_marks,
     steps_by_environment,
     together,
@@ -427,7 +428,7 @@ def _episode(
     rewards: Sequence[str],
     others: Collection[str],
 ) -> Episode:
-    steps = _copied(one.parts)
+    steps = dense_table(_copied(one.parts))
     start = one.start
     return Episode(
         one.number,
