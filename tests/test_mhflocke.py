@@ -116,6 +116,17 @@ def test_the_calls_of_the_real_trainers(tmp_path: Path) -> None:
     ]
 
 
+def test_a_generation_with_the_names_of_the_other_method(tmp_path: Path) -> None:
+    path = tmp_path / "run.flog"
+    with TrainingRecorder(path) as recorder:
+        recorder.log_frame({"gen": 1, "population_size": 50, "curriculum_stage": "walk", "phase": "cpg_evolution"})
+        recorder.log_frame({"gen": 2, "pop": 20, "curriculum_stage": "run", "population_diversity": 0.5})
+    first, second = as_the_original_reads(path)[1]
+    none = {"best": 0, "avg": 0, "dist": 0}
+    assert first == (1, none | {"gen": 1, "pop": 50, "stage": "walk", "diversity": 0.0, "phase": "cpg_evolution"})
+    assert second == (1, none | {"gen": 2, "pop": 20, "stage": "run", "diversity": 0.5})
+
+
 def test_what_the_import_is_the_switch_for(tmp_path: Path) -> None:
     path = tmp_path / "run.bin"
     first = TrainingRecorder(path)

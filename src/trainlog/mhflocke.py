@@ -156,13 +156,14 @@ class TrainingRecorder(ClosedByBlock):
         if "gen" in rest or "generation" in rest or phase == "cpg_evolution":
             gen = rest.pop("gen", 0)
             best, average, distance = rest.pop("best", 0), rest.pop("avg", 0), rest.pop("dist", 0)
+            size, stage = rest.pop("pop", 0), "curriculum_stage" if "curriculum_stage" in rest else "phase"
             self.record_evolution(
                 rest.pop("generation", gen),
                 rest.pop("best_fitness", best),
                 rest.pop("avg_fitness", average),
-                rest.pop("pop", 0),
+                rest.pop("population_size", size),
                 rest.pop("best_distance", distance),
-                rest.pop("phase", ""),
+                rest.pop(stage, ""),
                 **rest,
             )
         elif "step" in rest or phase == "snn_training":
