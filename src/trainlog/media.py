@@ -166,6 +166,8 @@ class MediaRecorder:
 def histogram_of(values: Any, bins: Any = 64) -> dict[str, Any]:
     """The event of a histogram of the finite numbers among *values*; empty bins at both ends are left out.
 
+    Numbers for which there are no such bins, because they differ only in the last bits, are in one bin.
+
     Raises:
         ValueError: when there are none.
 
@@ -174,7 +176,12 @@ def histogram_of(values: Any, bins: Any = 64) -> dict[str, Any]:
     numbers = given[np.isfinite(given)]
     if not len(numbers):
         raise ValueError("a histogram needs at least one finite number")
-    counts, edges = np.histogram(numbers, bins)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            counts, edges = np.histogram(numbers, bins)
+    except (ValueError, IndexError):  # they are too close together or too far apart for bins of the same width
+        np.histogram([0.0, 1.0], bins)  # raises if *bins* is the reason
+        counts, edges = np.histogram(numbers, [numbers.min(), numbers.max()])
     filled = np.flatnonzero(counts)
     first, last = (filled[0], filled[-1]) if len(filled) else (0, 0)
     with np.errstate(over="ignore", invalid="ignore"):  # of sums that are too large for a float

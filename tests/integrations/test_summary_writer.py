@@ -202,6 +202,16 @@ def test_numbers_of_any_size_warn_of_nothing(tmp_path: Path) -> None:
         assert np.frombuffer(file.readframes(3), "<i2").tolist() == [16384, 0, 32767]
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.1, np.nextafter(0.1, 1)), (1e300, 1e300), (-1.7e308, 1.7e308)])
+def test_numbers_that_no_even_bins_separate_are_in_one_bin(tmp_path: Path, low: float, high: float) -> None:
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_histogram("w", np.array([low, low, high]), 1, bins=64)
+        with pytest.raises(ValueError, match="bins"):
+            writer.add_histogram("w", np.array([low, high]), 1, bins=0)
+    (event,) = events(trainlog.open(tmp_path / "run.flog"))
+    assert (event["limits"], event["counts"], event["num"]) == ([low, high], [0, 3], 3)
+
+
 def test_a_folder_goes_on_with_its_log_and_purges(tmp_path: Path) -> None:
     with SummaryWriter(tmp_path) as writer:
         for step in range(4):
