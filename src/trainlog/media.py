@@ -221,7 +221,7 @@ def _arranged(values: Any, axes: str, wanted: str) -> Pixels:
     if array.shape[-1] not in (1, 3, 4):
         raise ValueError(f"a picture has 1, 3 or 4 channels, not {array.shape[-1]}: its axes are {axes!r}")
     if array.dtype.kind in "bf":
-        array = np.nan_to_num(array.astype(np.float64)) * 255
+        array = np.clip(np.nan_to_num(array.astype(np.float64)), 0, 1) * 255
     pixels: Pixels = np.clip(array, 0, 255).astype(np.uint8)
     return pixels
 

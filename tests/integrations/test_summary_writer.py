@@ -196,7 +196,8 @@ def test_numbers_of_any_size_warn_of_nothing(tmp_path: Path) -> None:
     with SummaryWriter(tmp_path) as writer:
         writer.add_histogram("w", np.array([1.0, 1e200]), 1)
         writer.add_audio("s", np.array([0.5, np.nan, np.inf]), 1)
-    histogram, sound = events(trainlog.open(tmp_path / "run.flog"))
+        writer.add_image("i", np.full((3, 2, 2), np.inf), 1)
+    histogram, sound, _ = events(trainlog.open(tmp_path / "run.flog"))
     assert (histogram["sum"], histogram["sum_squares"]) == (1e200, np.inf)
     with wave.open(str(media_file(tmp_path / "run.flog", sound))) as file:
         assert np.frombuffer(file.readframes(3), "<i2").tolist() == [16384, 0, 32767]
