@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -294,6 +295,10 @@ class TestTheModel:
         assert check(replay).simulated == 5 + 6 + 7
         assert Replay(path, env="2/0").frames == 8
         assert check(Replay(path / "2.flog")).simulated == 7  # alone, with the model of its neighbour
+        (tmp_path / "copies").mkdir()
+        assert check(Replay(shutil.copy(path / "0.flog", tmp_path / "copies" / "a.flog"))).simulated == 5
+        with pytest.raises(CodecError, match="the log holds no model"):
+            Replay(shutil.copy(path / "2.flog", tmp_path / "copies" / "b.flog"))
 
     def test_a_changed_one_is_stored_again(self, tmp_path: Path) -> None:
         model = MODELS["ant"]()

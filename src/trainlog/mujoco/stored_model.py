@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -84,10 +85,11 @@ class StoredModel:
 
 
 def stored_models(reader: Reader) -> dict[str, StoredModel]:
-    """The complete models of a log by id; for a shard, also those of the other shards."""
+    """The complete models of a log by id; for a shard, also those of the other shards, if they are next to it."""
     found = _models(reader)
     if "shard" in reader.header.meta:
-        found = {**_models(registry.open(reader.path.parent)), **found}
+        with suppress(TrainlogError):  # a copy of it alone
+            found = {**_models(registry.open(reader.path.parent)), **found}
     return found
 
 
