@@ -558,6 +558,12 @@ class TestEnvironments:
         assert replay.reward_key() == "reward"
         assert replay.returns().tolist() == [4.0, 12.0, 8.0]
 
+    def test_a_return_is_not_known_if_steps_were_left_out(self, tmp_path: Path) -> None:
+        whole = Run(MODELS["half_cheetah"]()).record(tmp_path / "whole.flog", 10, resets=5)
+        assert Replay(whole).returns().tolist() == [0 + 1 + 2 + 3 + 4, 5 + 6 + 0 + 1 + 2]
+        some = Run(MODELS["half_cheetah"](), every=2).record(tmp_path / "some.flog", 10, resets=5)
+        assert np.isnan(Replay(some).returns()).all()
+
     def test_the_clock_going_back_is_an_episode_without_being_told(self, tmp_path: Path) -> None:
         model = MODELS["half_cheetah"]()
         data = mujoco.MjData(model)

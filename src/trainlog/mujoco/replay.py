@@ -455,7 +455,8 @@ class Replay:
     def returns(self) -> Floats:
         """The return of each episode: float64, shape (episodes,); NaN if it cannot be known.
 
-        It is that of `trainlog.episodes` if the log has events of episodes, or else the sum of the rewards.
+        It is that of `trainlog.episodes` if the log has events of episodes, or else the sum of the rewards; with
+        ``StateRecorder(every=10)`` alone the log does not hold all of them.
         """
         key, found = self.reward_key(), np.full(len(self.episodes), np.nan)
         firsts = np.array([episode.first for episode in self.episodes])
@@ -469,7 +470,10 @@ class Replay:
                 found[place], counted[place] = row.data["return"], True
         for episode in (self.episodes[place] for place in np.flatnonzero(~counted).tolist()):
             with suppress(KeyError):
-                found[episode.number - 1] = np.nansum(self.curve(key, episode)[1])
+                rewards = self.curve(key, episode)[1]
+                counter = self._states.counter[episode.first : episode.stop]
+                if len(rewards) > len(counter) or (np.diff(counter) <= 1).all():  # no step was left out
+                    found[episode.number - 1] = np.nansum(rewards)
         return found
 
     def _column(self, table: Table, key: str, element: str) -> Floats:
