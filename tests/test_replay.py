@@ -143,6 +143,9 @@ def test_physics_archive(tmp_path: Path) -> None:
     replay = log_of(tmp_path, (0.0, Kind.CREATURE, {"pos": [1.0]}), (1.0, Kind.CREATURE, {"pos": [1.0, 2.0]}))
     with pytest.raises(ValueError, match="'pos' changes"):
         replay.export_physics_npz(tmp_path / "b.npz")
+    replay = log_of(tmp_path, *((n, Kind.CREATURE, {"env": [0, 1], "pos": [[1.0], [2.0]]}) for n in (0.0, 1.0)))
+    with pytest.raises(ValueError, match=r"'pos' has the shape \(2, 2, 1\), not \(frames, coordinates\); iter_physics"):
+        replay.export_physics_npz(tmp_path / "b.npz")
     assert not (tmp_path / "b.npz").exists()
 
 

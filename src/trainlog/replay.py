@@ -205,7 +205,8 @@ class FlogReplay:
 
         Raises:
             EmptyLog: when no creature frame has a position.
-            ValueError: when the length of the position or the velocity changes within the log.
+            ValueError: when the length of the position or the velocity changes within the log, or a frame has those of
+                several environments.
             LogWriteError: when the file cannot be written.
 
         """
@@ -222,8 +223,11 @@ class FlogReplay:
             key = self.conventions.find(name, table)
             arrays[name] = np.full((table.rows, 0), np.nan)
             if key is not None:
-                if table[key].ndim != 2:
+                if table[key].ndim == 1 and table[key].dtype == object:
                     raise ValueError(f"{self.path}: the length of {key!r} changes within the log: it is not an array")
+                if table[key].ndim != 2:
+                    found = f"{key!r} has the shape {table[key].shape}, not (frames, coordinates)"
+                    raise ValueError(f"{self.path}: {found}; iter_physics(env=...) separates several environments")
                 arrays[name] = table[key].astype(np.float64, copy=False)
         steps = np.full(table.rows, -1, np.int64)
         if (step := self.conventions.find("step", table)) is not None:
