@@ -53,6 +53,24 @@ def test_it_goes_to_any_state_of_any_environment(page: Page, replay: Replay) -> 
     assert page.frame == replay.frames - 1
 
 
+def test_an_environment_that_comes_later_is_shown(tmp_path: Path) -> None:
+    model = MODELS["half_cheetah"]()
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        StateRecorder(log, model, mujoco.MjData(model)).reset()
+        replay = Replay(tmp_path / "run.flog")
+        page = Page([replay])
+        try:
+            assert not page._env.visible
+            StateRecorder(log, model, mujoco.MjData(model), env=1).reset()
+            with page._lock:
+                page._look()
+                page.seek_order(int(Replay(tmp_path / "run.flog", env="1").orders[0]))
+            assert (page._env.visible, page._env.options, page._env.value) == (True, ("0", "1"), "1")
+            assert (replay.environment, page.frame) == ("1", 0)
+        finally:
+            page.close()
+
+
 def test_frames_of_a_vector_are_shown_by_environment(tmp_path: Path) -> None:
     record_vector(tmp_path / "run.flog", 32)
     replay = Replay(tmp_path / "run.flog", model=MODELS["half_cheetah"](), env="1")

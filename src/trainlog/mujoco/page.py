@@ -151,12 +151,11 @@ class Page:
             for replay, color in zip(self._ghosts_of, _GHOSTS * len(self._ghosts_of), strict=False)
         )
         gui.add_html(f"<div style='padding:0 1em;font-size:.85em'><b>{html.escape(str(path))}</b>{ghosts}</div>")
-        environments = self._replay.environments
-        if len(environments) > 1:
-            self._env = gui.add_dropdown("Environment", environments, initial_value=self._replay.environment)
-            self._env.on_update(
-                lambda event: self._from_client(event, lambda: self._choose_environment(self._env.value))
-            )
+        self._env = gui.add_dropdown(
+            "Environment", self._replay.environments, initial_value=self._replay.environment, visible=False
+        )
+        self._env.on_update(lambda event: self._from_client(event, lambda: self._choose_environment(self._env.value)))
+        self._list_environments()
         self._episodes = gui.add_dropdown("Episode", ("1",), initial_value="1")
         self._episodes.on_update(lambda event: self._from_client(event, self._episode_chosen))
         self._slider = gui.add_slider("Frame", min=0, max=1, step=1, initial_value=0)
@@ -204,6 +203,12 @@ class Page:
     def _from_client(self, event: Any, do: Callable[[], object]) -> None:
         if event.client_id is not None:  # not a change that was made here
             self._guarded(do)
+
+    def _list_environments(self) -> None:
+        environments = self._replay.environments
+        if self._env.options != environments:
+            self._env.options = environments
+        self._env.visible = len(environments) > 1
 
     def _choose_environment(self, name: str) -> None:
         self._replay.environment = name
@@ -357,6 +362,7 @@ class Page:
             replay.refresh()
         if not grown:
             return
+        self._list_environments()
         episodes = self._replay.episodes
         self.episode = episodes[min(self.episode.number, len(episodes)) - 1]
         if self._follow.value:
