@@ -189,12 +189,23 @@ def test_functions_of_another_trainer(tmp_path: Path) -> None:
     assert function.axes == ()
 
 
+def test_a_shape_of_fewer_axes(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.flog") as log:
+        for name, shape in (("curve", [4]), ("map", [2, 2])):
+            data = {"type": "function_sample", "function": name, "shape": shape, "values": [1.0, 2.0, 3.0, 4.0]}
+            log.write(Frame(0.0, Kind.EVENT, data))
+    curve, plane = learned_functions(trainlog.open(tmp_path / "a.flog")).values()
+    assert (curve.values.tolist(), plane.values.tolist()) == ([[[1, 2, 3, 4]]], [[[1, 2], [3, 4]]])
+    assert len(draw_function(curve, tmp_path)) == len(draw_function(plane, tmp_path)) == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"shape": [1, 2**31, 2**31]},
         {"shape": "odd"},
         {"shape": [1, 2, 3, 4]},
+        {"shape": [1, 1, 2, 2]},
         {"values": ["x"] * 4},
         {"values": None},
         {"id": [1]},

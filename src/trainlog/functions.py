@@ -158,13 +158,16 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
 
 
 def grid_of(data: Mapping[Any, Any]) -> npt.NDArray[np.float64]:
-    """The values of a sample, in its declared shape: (z, y, x).
+    """The values of a sample, in its declared shape: (z, y, x); a shape with fewer axes lacks the first ones.
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: when it has no grid of values.
 
     """
-    return np.array(data["values"], np.float64).reshape(data["shape"])
+    values = np.array(data["values"], np.float64).reshape(data["shape"])
+    if values.ndim > 3:
+        raise ValueError(f"a grid has at most three axes, not {values.ndim}")
+    return values.reshape(*[1] * (3 - values.ndim), *values.shape)
 
 
 def function_axes(name: str, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
