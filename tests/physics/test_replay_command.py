@@ -168,6 +168,20 @@ class TestVideo:
         assert len(video) == 10  # a picture for each step
         assert (np.abs(video[0] - video[-1])[:, :320] > 40).any()
 
+    def test_a_curve_that_an_episode_does_not_have_yet(self, tmp_path: Path) -> None:
+        model = MODELS["half_cheetah"]()
+        data = mujoco.MjData(model)
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            recorder = StateRecorder(log, model, data)
+            recorder.reset()
+            for _ in range(4):
+                mujoco.mj_step(model, data, nstep=5)
+                recorder.step({"reward": 1.0})
+            mujoco.mj_resetData(model, data)
+            recorder.reset()  # the last episode has a state, and no reward yet
+        flags = ("--fps", 20, "--episode", "all", "--with", "reward")
+        assert len(self.render(tmp_path / "run.flog", tmp_path / "videos" / "v.mp4", *flags, width=560)) == 5 + 1
+
     def test_the_best_of_no_reward(self, tmp_path: Path) -> None:
         with trainlog.TrainingRecorder(tmp_path / "old.flog") as log:
             log.record_creature_frame(None, {"step": 1, "pos": [0.0] * 9})

@@ -160,20 +160,41 @@ def pictures(
 ) -> Iterator[Picture]:
     """Yield the pictures of a video: uint8, shape (height, width, 3); see `write_video`."""
     width, height = size
+    lines_of = [_curves(replay, key, episodes) for key in curves]
     drawn: Any = None  # the model of the renderer; only one has a renderer at a time, which holds an OpenGL context
     with ExitStack() as stack:
-        for episode in episodes:
+        for place, episode in enumerate(episodes):
             model = replay.model(episode.first)
             if model is not drawn:
                 stack.close()
                 renderer, view, drawn = _renderer(model, width, height), _camera(replay, episode.first, camera), model
                 stack.callback(renderer.close)
-            lines = [(key, *replay.curve(key, episode)) for key in curves]
+            lines = [(key, *several[place]) for key, several in zip(curves, lines_of, strict=True)]
             for n in range(count_pictures([episode], fps, speed)):
                 second = n * speed / fps
                 renderer.update_scene(replay.at_second(episode, second), view)
                 picture: Picture = renderer.render()
                 yield np.hstack([picture, _chart(lines, second, height)]) if lines else picture
+
+
+def _curves(replay: Replay, key: str, episodes: Sequence[Episode]) -> list[tuple[Floats, Floats]]:
+    """The curve of *key* in each episode; one that has only the state after a reset may lack what the others have.
+
+    Raises:
+        KeyError: when no episode has it.
+
+    """
+    found: list[tuple[Floats, Floats]] = []
+    missing: list[KeyError] = []
+    for episode in episodes:
+        try:
+            found.append(replay.curve(key, episode))
+        except KeyError as error:
+            missing.append(error)
+            found.append((np.empty(0), np.empty(0)))
+    if episodes and len(missing) == len(episodes):
+        raise missing[0]
+    return found
 
 
 def _renderer(model: Any, width: int, height: int) -> Any:
