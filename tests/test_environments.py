@@ -202,16 +202,6 @@ def test_several_processes(tmp_path: Path) -> None:
     assert len(list(trainlog.episodes(trainlog.open(tmp_path / "run.flog"), env=1))) == 2
 
 
-RUNS = st.lists(
-    st.lists(
-        st.tuples(st.floats(-1e3, 1e3), st.sampled_from([None, None, None, "terminated", "truncated"])),
-        min_size=3,
-        max_size=3,
-    ),
-    max_size=30,
-)
-
-
 def test_processes_with_different_numbers_of_environments(tmp_path: Path) -> None:
     for rank in (0, 1):
         with trainlog.TrainingRecorder(tmp_path / "a.flog", shard=rank, sync_every=None) as log:
@@ -245,23 +235,6 @@ RUNS = st.lists(
     ),
     max_size=30,
 )
-
-
-def test_environments_of_different_sizes(tmp_path: Path) -> None:
-    """Two processes, each with another number of environments, and the observations of each of another size."""
-    for rank in (0, 1):
-        with trainlog.TrainingRecorder(tmp_path / "a.flog", shard=rank, sync_every=None) as log:
-            several, one = log.vector(2 + rank), EnvironmentRecorder(log, env_id=9)
-            several.reset()
-            for n in range(3):
-                several.step(np.full(2 + rank, 0.5), [n == 2] * (2 + rank), [False] * (2 + rank))
-                one.step(1.0, n == 2, False, {"obs": np.full(2 + rank, n)})
-    found = read(tmp_path)
-    assert [one.total_reward for one in found] == [3.0 if one.env == 9 else 1.5 for one in found]
-    assert {(one.rank, one.env) for one in found} == {(0, 0), (0, 1), (0, 9), (1, 0), (1, 1), (1, 2), (1, 9)}
-    assert all(one.steps["reward"].dtype == float for one in found)
-    assert [one.steps["obs"].shape for one in found if one.env == 9] == [(3, 2), (3, 3)]
-    assert [one.final_obs.tolist() for one in found if one.env == 9] == [[2, 2], [2, 2, 2]]
 
 
 @settings(max_examples=60, deadline=None)

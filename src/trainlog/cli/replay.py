@@ -123,7 +123,9 @@ def _episodes(replay: Replay, which: str | None) -> list[Episode]:
         except KeyError as error:
             raise click.UsageError(f"--episode best: {error.args[0]}") from error
         if np.isnan(returns).all():
-            raise click.UsageError("--episode best: no episode has a known return")
+            raise click.UsageError(
+                "--episode best: no episode has a known return, as not all of its steps are in the log"
+            )
         return [episodes[int(np.nanargmax(returns))]]
     if not which.isdecimal() or not 1 <= int(which) <= len(episodes):
         raise click.UsageError(
