@@ -170,6 +170,16 @@ def test_colors_tell_of_a_key_of_the_metadata(tmp_path: Path) -> None:
     assert {mark.color for mark in one.figure.marks if isinstance(mark, Line)} == {colored["a"]}
 
 
+@pytest.mark.parametrize("value", [1.8e18, -1e300, np.finfo(np.float64).max, np.finfo(np.float64).min])
+def test_a_large_constant_is_drawn_between_its_limits(value: float, tmp_path: Path) -> None:
+    write_log(tmp_path / "a.flog", [{"step": n, "reward": n, "clock": value} for n in range(9)])
+    chart = chart_of(
+        runs_of([trainlog.open(tmp_path / "a.flog")]), y=("reward", "clock"), together="normalised", smooth=0
+    )
+    *_, drawn = [mark.y for mark in chart.marks if isinstance(mark, Line)]
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -72,7 +72,10 @@ def _limits(blocks: Sequence[Block]) -> tuple[float, float]:
     every = np.concatenate(numbers)
     every = every[np.isfinite(every)]
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
-    return (low, high) if low < high else (low - 0.5, low + 0.5)
+    if low < high:
+        return low, high
+    around, most = max(0.5, abs(low) / 1000), float(np.finfo(np.float64).max)  # 1e18 ± 0.5 would be 1e18
+    return max(low - around, -most), min(low + around, most)
 
 
 def _scaled(mark: ChartMark, low: float, high: float) -> ChartMark:
