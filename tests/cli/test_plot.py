@@ -48,6 +48,13 @@ def test_metrics_without_a_figure_are_named_with_the_reason(tmp_path: Path) -> N
     assert done.stderr == "never changes, so not drawn: rate\nhas no finite value, so not drawn: loss\n"
 
 
+def test_a_figure_of_scores_says_nothing_about_other_metrics(tmp_path: Path) -> None:
+    for name, reward in (("a", 1.0), ("b", 2.0)):
+        write_log(tmp_path / f"{name}.flog", [{"step": n, "reward": reward, "rate": 0.1} for n in range(9)])
+    done = run("plot", tmp_path, "-o", tmp_path, "--kind", "intervals", "--format", "svg")
+    assert (done.returncode, done.stderr) == (0, ""), "the score is drawn, although the reward never changes"
+
+
 def test_options(logs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["-y", "reward", "-y", "*_loss", "-x", "episode", "--smooth", 5, "--log-y", "--band", "std"]

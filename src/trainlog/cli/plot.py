@@ -258,7 +258,7 @@ def command(
         echo(path)
     if plot.normalize is None and plot.facet == "":
         _echo_tasks(groups_of(runs, plot), plot.center)
-    if not plot.y:
+    if not plot.y and plot.kind == "curves":
         _echo_undrawn(runs)
 
 
