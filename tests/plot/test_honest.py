@@ -341,6 +341,8 @@ def test_names_order_and_colors_of_curves(tmp_path: Path, name: str) -> None:
     assert found["Ours"] == "#ff0000"
     with pytest.raises(PlotError, match="there is no curve 'c'; there are a, b"):
         pictures(runs, PlotOptions(by="algo", order=("c",)))
+    with pytest.raises(PlotError, match="there is no curve 'c'; there are none with a name"):
+        pictures(runs, PlotOptions(band="ci", order=("c",)))
     with pytest.raises(PlotError, match="a and b would all be called 'Ours'"):
         pictures(runs, PlotOptions(by="algo", labels={"a": "Ours", "b": "Ours"}))
 

@@ -167,7 +167,8 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     known = {shown[group.label]: group for group in groups} | {group.label: group for group in groups}
     for name in (*options.labels, *options.order):
         if name not in known:
-            raise PlotError(f"there is no curve {name!r}; there are {', '.join(group.label for group in groups)}")
+            curves = ", ".join(group.label for group in groups if group.label)
+            raise PlotError(f"there is no curve {name!r}; there are {curves or 'none with a name'}")
     for name, count in Counter(shown.values()).items():
         if count > 1:
             alike = " and ".join(label for label, other in shown.items() if other == name)
