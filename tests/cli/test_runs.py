@@ -31,6 +31,22 @@ def test_list_shows_what_differs_and_the_last_reward(tmp_path: Path, capsys: pyt
     assert "args/lr" not in out  # it is the same in all
 
 
+def test_names_of_any_script_are_aligned_and_numbers_on_the_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"12": 5, "3": 1000, "走る 🤖": 7, "e\u0301": 8}
+    for name, seed in names.items():
+        make_run(tmp_path / f"{name}.flog", {"seed": seed}, [])
+    _, out, _ = run(capsys, "list", tmp_path, "--columns", "run,seed,state", "--sort", "seed")
+    assert out.splitlines() == [
+        "run           seed  state",
+        "12.flog          5  running",
+        "走る 🤖.flog     7  running",
+        "e\u0301.flog           8  running",
+        "3.flog        1000  running",
+    ]
+
+
 def test_the_reward_is_that_of_the_own_conventions_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conventions = {"reward": "profit", "step": "env_frames"}
     rows = [{"env_frames": 8 * n, "step": n, "profit": n + 20.0, "reward": 0.5 * n} for n in range(5)]

@@ -14,6 +14,7 @@ from trainlog.cli.plot import FormatsType
 from trainlog.diff import Change, Diff, MetricDiff, diff
 from trainlog.model import Kind
 from trainlog.plot import Format, PlotOptions, Run, pictures, runs_of, save_picture
+from trainlog.printable import columns_of, padded
 from trainlog.report.facts import human
 
 _SAME, _DIFFERENT = 0, 1
@@ -88,9 +89,9 @@ def _show(found: Diff) -> None:
     echo(f"metrics: {len(found.differing)} of {len(found.metrics)} differ {how}")
     shown = found.metrics[:_MAX_LINES] if not found.exact else found.differing[:_MAX_LINES]
     rows = [("", "last of a", "last of b", "differs from", "noise"), *map(_row, shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows if shown else []:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        cells = [padded(cell, width, to_right=n > 0) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
         echo("  " + "  ".join(cells).rstrip())
     left = (len(found.differing) if found.exact else len(found.metrics)) - len(shown)
     if left:

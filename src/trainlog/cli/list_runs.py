@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +14,14 @@ from trainlog.catalog.groups import sorted_by, varying
 from trainlog.catalog.runs import Runs, runs
 from trainlog.cli.output import LogPath, echo, human_size, strict_json
 from trainlog.name_list import parse_names
-from trainlog.printable import human_time, printable
+from trainlog.printable import columns_of, human_time, padded, printable
 from trainlog.report.facts import human
 
 __all__ = ["command", "print_table", "short_text", "where_arguments"]
 
 _MOST_VARYING: Final = 6  # metadata columns that are shown by default
 _MOST_LETTERS: Final = 40  # maximum length of a cell
+_NUMBER: Final = re.compile(r"[-−]?\d[\d,.]*(e[-+]?\d+)?(?!\S)")
 
 where_arguments = click.argument("where", nargs=-1, type=LogPath(), metavar="[WHERE...]")
 
@@ -113,15 +115,16 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return not cell or cell.lstrip("-−")[:1].isdigit()
+    """Whether a cell is empty or begins with a number, such as ``8.0 KB``; a name such as ``1.flog`` does not."""
+    return not cell or _NUMBER.match(cell) is not None
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print aligned columns; columns of numbers are right-aligned."""
     table = [list(titles), *map(list, rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
+    widths = [max(columns_of(row[column]) for row in table) for column in range(len(titles))]
     right = [all(_is_number(row[column]) for row in table[1:]) for column in range(len(titles))]
     for row in table:
         aligned = zip(row, widths, right, strict=True)
-        cells = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in aligned]
+        cells = [padded(cell, width, to_right=to_right) for cell, width, to_right in aligned]
         echo("  ".join(cells).rstrip())
