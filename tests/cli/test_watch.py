@@ -31,6 +31,16 @@ def test_numbers_and_curves_of_a_log(tmp_path: Path) -> None:
     assert "other" in lines[4]
 
 
+def test_a_terminal_that_cannot_move_its_cursor_shows_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.flog").write_bytes(Flog.header() + Flog.frame(0.0, 2, {"reward": 8.5}))
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=80, _environ={"TERM": "dumb"})
+    monkeypatch.setattr("trainlog.cli.watch.output_console", lambda *_: console)
+    monkeypatch.setattr("time.sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    CliRunner().invoke(command, [str(tmp_path / "x.flog")], catch_exceptions=False)
+    assert "8.5" in shown.getvalue()
+
+
 def test_a_nan_is_the_value_now(tmp_path: Path) -> None:
     """A run that diverged does not show its last good value as the present one."""
     rows: list[dict[str, object]] = [{"reward": 1.0, "loss": 2.0, "entropy": math.nan, "kept": 3.0}]

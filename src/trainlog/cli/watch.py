@@ -72,14 +72,17 @@ class _Curve:
 @click.option("--once", is_flag=True, help="Show the log as it is now, and exit.")
 @click.option("--kind", type=click.Choice(["stats", "evolution", "creature"]), default="stats", show_default=True)
 def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> None:
-    """Show the latest numbers of a log, their ranges, and small curves, until Ctrl-C."""
+    """Show the latest numbers of a log, their ranges, and small curves, until Ctrl-C.
+
+    If the output is not a terminal, or one that cannot move its cursor (TERM=dumb), they are shown once.
+    """
     from rich.live import Live
 
     console = output_console(120, 50)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainlogWarning)
         view = _View(log, Kind.of(kind), keys)
-        if once or not console.is_terminal:
+        if once or not console.is_terminal or console.is_dumb_terminal:  # rich would draw nothing there
             view.look(math.inf)
             console.print(view.render(console.width, 1000))
             return
