@@ -207,6 +207,16 @@ def test_lists_of_float32_without_a_shape(make: Make, ragged: bool) -> None:
 
 def test_keys_twice_in_a_map(make: Make) -> None:
     check(make(log_of([b"\x82\xa1a" + bytes([i]) + b"\xa1a\x05" for i in range(100)])))
+    one, other = b"\x81\xa1b\x01", b"\x81\xa1c\x02"
+    for first, last in ((one, other), (one, b"\x05"), (b"\x05", other)):
+        twice = b"\xa1a" + first + b"\xa1a" + last
+        for prefix, head in (("", b"\x83"), ("m/", b"\x82\xa1m\x82")):
+            path = make(log_of([head + twice + b"\xa2k%d\x01" % (i % 7) for i in range(400)], 2))
+            check(path, [2])
+            expected = generic(path, 2)
+            for key in (f"{prefix}a", f"{prefix}a/b", f"{prefix}a/c"):
+                batch = next(trainlog.open(path).scan(Scan(kinds="stats", columns=[key])))
+                assert_same(batch.table, expected.select([key] if key in expected else []))
 
 
 def test_text_that_is_not_utf8(make: Make) -> None:

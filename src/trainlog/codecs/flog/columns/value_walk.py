@@ -90,7 +90,7 @@ class _Keys(NamedTuple):
 
 
 class _Targets(NamedTuple):
-    """The requested keys."""
+    """The requested keys, and those of the maps that hold them."""
 
     hashes: Hashes
     tails: Hashes  # their last eight bytes
@@ -112,7 +112,7 @@ class _Entries(NamedTuple):
     row: Ints
     key: Ints  # the number of the key; -1 for a key whose column has the same name as that of another key
     place: Ints  # of the value's marker
-    end: Ints
+    end: Ints  # -1 for a map that has values of its own
 
     def take(self, which: Any) -> _Entries:
         return _Entries(*(column[which] for column in self))
@@ -221,8 +221,9 @@ class ValueWalk:
         entries = entries.take(order[np.argsort(_short(entries.key[order], len(self._names)), kind="stable")])
         twice = entries.row[1:][(np.diff(entries.key) == 0) & (np.diff(entries.row) == 0)]
         whole[np.concatenate([twice, entries.row[entries.key < 0]])] = False
-        if not whole.all():
-            entries = entries.take(whole[entries.row])
+        keep = whole[entries.row] & (entries.end >= 0)
+        if not (whole.all() and keep.all()):
+            entries = entries.take(keep)
             entries = entries._replace(row=(np.cumsum(whole) - 1)[entries.row])
         counts = np.bincount(entries.key, minlength=len(self._names))
         names = [name for name, count in zip(self._names, counts.tolist(), strict=True) if count]
@@ -240,6 +241,7 @@ class ValueWalk:
                 [key.encode("utf-8", "surrogateescape") for key in path] for name in wanted for path in _paths(name)
             ]
             paths = [path for path in paths if max(map(len, path)) <= _LONGEST_KEY]
+            paths = [path[:end] for path in paths for end in range(1, len(path) + 1)]  # maps that may be there twice
             tails = {int.from_bytes(path[-1][-8:].rjust(8, b"\0"), "little") for path in paths}
             hashes = [_hash_of(path) for path in paths]
             self._targets_of[wanted] = _Targets(np.array(hashes, np.uint64), np.array([*tails], np.uint64))
@@ -311,8 +313,6 @@ class ValueWalk:
             maps = None if maps is None else maps[good]
         row, _, stop, left, within, depth = cursors
         hits: Any = slice(None) if targets is None else targets.may_be(block, place, size)
-        if maps is not None and maps.any():
-            hits = ~maps if targets is None else hits & ~maps
         keys = _Keys.at(block, place[hits], size[hits], within[hits])
         if targets is not None and len(keys.hash):
             which = np.isin(keys.hash, targets.hashes)
@@ -324,7 +324,7 @@ class ValueWalk:
             inner = _Keys.at(block, place[maps], size[maps], within[maps])
             for one, name in self._named(block, inner, self._maps):
                 self._maps[one] = f"{name}/"
-            depth, within = depth.copy(), within.copy()
+            depth, within, end = depth.copy(), within.copy(), end.copy()
             outer[depth[maps], row[maps], 0] = left[maps]
             outer[depth[maps], row[maps], 1] = within[maps].view(np.int64)
             depth[maps] += 1
