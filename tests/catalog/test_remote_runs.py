@@ -58,6 +58,15 @@ def test_one_log_and_several_places(folder: Path) -> None:
     assert both.config["algo"].tolist() == ["ppo"] * 3 + ["sac"] * 3
 
 
+@pytest.mark.parametrize("inside", ["", "/*.flog"])
+def test_a_log_of_several_processes_is_one_run(storage: type[FaultyStorage], inside: str) -> None:
+    for rank in range(2):
+        storage.put(f"bucket/run.flog/{rank}.flog", log_bytes({"shard": {"rank": rank}}, [{"step": 1}] * 3))
+    runs = trainlog.runs(f"faulty://bucket/run.flog{inside}")
+    assert runs.config["run"].tolist() == ["run.flog"]
+    assert runs.table("stats").rows == 6
+
+
 def test_what_is_beside_a_single_log_is_not_listed(folder: Path, storage: type[FaultyStorage]) -> None:
     storage.requests.clear()
     assert trainlog.runs(f"{URL}/ppo/0.flog").config["run"].tolist() == ["0.flog"]

@@ -259,7 +259,7 @@ class Catalog:
 
     def _name(self, path: Path) -> str:
         if isinstance(path, RemotePath):
-            return path.below(self.root) or "."
+            return path.below(self.root) or ""
         return path.as_posix()[self._cut :]
 
     def _found(self) -> dict[str, str]:
