@@ -135,6 +135,27 @@ def _interrupt(*arguments: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("name", ["link.flog", ".hidden.flog"])
+def test_a_log_that_is_a_link_or_hidden_is_uploaded(local: Path, name: str) -> None:
+    url = new_bucket()
+    local.mkdir()
+    (local / "link.flog").symlink_to(local / "scratch.flog")
+    TrainingRecorder(local / "scratch.flog", "ant").close()
+    with TrainingRecorder(f"{url}/{name}", "ant", local=local / name, resume=True) as log:
+        record(log, 3)
+        assert log.uploader is not None
+        assert log.uploader.wait(10)
+        assert log_in(url, name) == Path(log.path).read_bytes()
+
+
+def test_a_local_file_that_is_missing_is_not_in_the_bucket(local: Path) -> None:
+    writer = trainlog.create(f"{new_bucket()}/a.flog.zst")  # a format whose file is there when it is closed
+    assert isinstance(writer, uploading.UploadingWriter)
+    assert not writer.wait(0.2)
+    writer.close()
+    assert writer.wait(0)
+
+
 def test_create_and_resume() -> None:
     url = new_bucket()
     with trainlog.create(f"{url}/a.flog", {"seed": 3}) as writer:

@@ -302,6 +302,8 @@ class Upload:
         """
         self.sent, self.waiting, self.left_out, self._failures = {}, {}, [], 0
         names = list(self._names())
+        if self.only is not None and self.only not in names:
+            self.waiting[self.only] = Waiting(0, "there is no regular file of this name yet")
         if self._known is None:
             self._known = _grouped(self._list() if self.listed is None else self.listed)
         if self.jobs == 1 or len(names) < 2:
@@ -371,7 +373,7 @@ class Upload:
         return file.send(finish=finish, dry=dry)
 
     def _names(self) -> Iterator[str]:
-        """The names of the files relative to the folder, without hidden ones."""
+        """The names of the files relative to the folder, without hidden ones and links; *only* may be either."""
         for entry in self._entries(self.source):
             if self.only is None or entry.name == self.only or entry.name.startswith(f"{self.only}."):
                 yield from self._files_of(entry, entry.name)
@@ -383,7 +385,7 @@ class Upload:
         elif is_folder:
             for inside in self._entries(Path(entry.path), name):
                 yield from self._files_of(inside, f"{name}/{inside.name}")
-        elif entry.is_file(follow_symlinks=False):
+        elif entry.is_file(follow_symlinks=name == self.only):
             yield name
         else:
             self.left_out.append(name)
@@ -391,7 +393,8 @@ class Upload:
     def _entries(self, folder: Path, name: str = ".") -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
-                return sorted((one for one in entries if one.name[0] != "."), key=lambda one: one.name)
+                shown = [one for one in entries if one.name[0] != "." or one.name == self.only]
+            return sorted(shown, key=lambda one: one.name)
         except OSError as error:
             self.waiting[name] = Waiting(0, f"cannot list it: {error.strerror}", failed=True)
             return []
