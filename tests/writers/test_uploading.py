@@ -205,6 +205,16 @@ def test_resumed_on_another_machine(local: Path) -> None:
     assert trainlog.open(log.path).table("stats")["step"].tolist() == list(range(60))
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_a_killed_upload_left_is_no_log(local: Path, tmp_path: Path, resume: bool) -> None:
+    leftover = tmp_path / "away" / "a.flog.parts" / f".{0:020d}.1.x"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"half of a part")
+    with TrainingRecorder(f"file://{tmp_path}/away/a.flog", "ant", resume=resume) as log:
+        record(log, 3)
+    assert trainlog.open(tmp_path / "away" / "a.flog").table("stats").rows == 3
+
+
 def test_another_local_file_is_not_resumed(local: Path) -> None:
     url = new_bucket()
     with TrainingRecorder(f"{url}/a.flog", "ant") as log:

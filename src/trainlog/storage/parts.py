@@ -26,6 +26,7 @@ __all__ = [
     "Stored",
     "chain",
     "chain_end",
+    "is_leftover",
     "is_part",
     "part_name",
     "part_offsets",
@@ -73,6 +74,11 @@ def is_part(name: str) -> bool:
     """Whether a file of that name is a part of a log."""
     folder, _, last = name.rpartition("/")
     return folder.endswith(PARTS) and PART.fullmatch(last) is not None
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of that name is hidden, as those are that uploads write before they rename them."""
+    return name.rpartition("/")[2].startswith(".")
 
 
 def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:
@@ -194,7 +200,7 @@ class RemoteFolder:
     def clean(self, listed: Mapping[str, Stored]) -> None:
         """Delete hidden objects that uploads killed long ago have left before renaming them."""
         for name, stored in listed.items():
-            if name.rpartition("/")[2].startswith(".") and 0 < stored.modified < time.time() - _ABANDONED:
+            if is_leftover(name) and 0 < stored.modified < time.time() - _ABANDONED:
                 self.delete(name)
 
     def _path(self, name: str) -> str:

@@ -16,7 +16,7 @@ from trainlog.codec import Writer
 from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
 from trainlog.storage.location import written_path
 from trainlog.storage.locks import lock_owner
-from trainlog.storage.parts import RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
+from trainlog.storage.parts import RemoteFolder, chain, chain_end, is_leftover, part_name, part_offsets, split_url
 from trainlog.storage.replace import atomic_write
 from trainlog.storage.source import Source
 from trainlog.storage.upload import FrameEnd, Upload
@@ -75,12 +75,13 @@ def begin_upload(
         raise UnknownFormat(f"the local file of {url} is called {name!r}, too, not {local.name!r}")
     target = RemoteFolder(url[: -len(name) - 1] if folder else f"{scheme}://")
     listed = target.find_log(name)
-    if listed and resume:
+    exists = name in listed or not all(map(is_leftover, listed))
+    if exists and resume:
         _fetch(target, name, part_offsets(name, listed), local)
-    elif listed and not overwrite:
+    elif exists and not overwrite:
         raise LogExists(f"there is a log already at {target.address(name)}, and it is never overwritten by default")
     upload = Upload(local.parent, target, frame_end, name, overwrite=overwrite, listed=listed)
-    if listed and resume:
+    if exists and resume:
         upload.compare(name)
     return upload
 
