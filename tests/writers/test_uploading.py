@@ -215,6 +215,16 @@ def test_what_a_killed_upload_left_is_no_log(local: Path, tmp_path: Path, resume
     assert trainlog.open(tmp_path / "away" / "a.flog").table("stats").rows == 3
 
 
+def test_the_url_of_a_file_is_the_same_for_writing_and_reading(local: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a b" / "50 %41.flog"
+    for url in (path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
+        with TrainingRecorder(url, "ant", resume=True) as log:
+            record(log, 3)
+            assert log.path == Path(f"{local}/file{path}")
+        assert trainlog.open(url).summary().frames == trainlog.open(path).summary().frames > 2
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a b", "local"]
+
+
 def test_another_local_file_is_not_resumed(local: Path) -> None:
     url = new_bucket()
     with TrainingRecorder(f"{url}/a.flog", "ant") as log:

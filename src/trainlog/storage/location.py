@@ -23,8 +23,10 @@ else:
     _Path = object
 
 __all__ = [
+    "LOCAL",
     "PARTS",
     "RemotePath",
+    "file_of",
     "fixed_part",
     "is_collapsed",
     "is_folder",
@@ -37,8 +39,10 @@ __all__ = [
 PARTS: Final = ".parts"
 """What follows the name of a log in the name of the folder that holds it in parts."""
 
+LOCAL: Final = ("file", "local")
+"""The schemes of URLs of local files."""
+
 _URL: Final = re.compile(r"(?:[A-Za-z][\w+.-]*::)*([A-Za-z][\w+.-]*)://")
-_LOCAL: Final = ("file", "local")
 _WILDCARDS: Final = {"*": "[^/]*", "?": "[^/]", "**/": "(?:[^/]+/)*", "**": ".*"}
 # A URL that went through `Path`, which turns the two slashes into one.
 _COLLAPSED: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file|memory):/[^/]")
@@ -337,14 +341,19 @@ def location(path: Any) -> Path:
     if not isinstance(path, Path):
         text = str(path) if isinstance(path, os.PathLike) or hasattr(path, "as_uri") else path
         if isinstance(text, str) and "://" in text and (scheme := _URL.match(text)):
-            if scheme[1] not in _LOCAL or "::" in text:
+            if scheme[1] not in LOCAL or "::" in text:
                 return RemotePath(text, getattr(path, "storage_options", None))
-            path = unquote(text.partition("://")[2].removeprefix("localhost"))
+            path = file_of(text)
         path = Path(path)
     if path.name.endswith(PARTS) and os.path.isdir(path):  # noqa: PTH112 - False, not OSError, for a name that is too long
         return RemotePath(f"file://{path.absolute()}")  # one log, as in a bucket
     found: Path = path
     return found
+
+
+def file_of(url: str) -> str:
+    """The path in the URL of a local file, in which ``%20`` is a space."""
+    return unquote(url.partition("://")[2].removeprefix("localhost"))
 
 
 def local_path(path: Any) -> Path:

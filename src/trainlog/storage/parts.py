@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
 from trainlog.storage.filesystem import connect, is_refusal, modified_of, reason
-from trainlog.storage.location import PARTS, is_collapsed, is_url
+from trainlog.storage.location import LOCAL, PARTS, file_of, is_collapsed, is_url
 from trainlog.storage.replace import temporary_name
 
 __all__ = [
@@ -54,6 +54,8 @@ def split_url(url: str) -> tuple[str, str, str]:
 
     """
     scheme, _, rest = url.partition("://")
+    if scheme in LOCAL:
+        rest = file_of(url)
     folder, _, name = _USER.sub("//", f"//{rest}")[2:].rpartition("/")
     if not name or not (folder or scheme == "memory") or ".." in rest.split("/"):
         raise UnknownFormat(f"{_shown(url)!r} is not the address of a log, such as s3://bucket/folder/run.flog")
@@ -138,11 +140,11 @@ class RemoteFolder:
             raise UnknownFormat(f"{self.url!r} is several file systems in a row; logs cannot be written there")
         if scheme in _READ_ONLY:
             raise UnknownFormat(f"{self.url!r} can only be read; logs are written to s3://, gs://, file:// and others")
-        self._fs, self._root = _connect(url)
+        self._fs, self._root = _connect(f"file://{file_of(url)}" if scheme in LOCAL and is_url(url) else url)
         self.at_once = scheme in _WHOLE_AT_ONCE
         if self.at_once and scheme != "memory" and not self._root.strip("/"):
             raise UnknownFormat(f"{self.url!r} names no bucket: an address is like s3://bucket/runs")
-        self.local = Path(self._root) if scheme in ("file", "local") else None
+        self.local = Path(self._root) if scheme in LOCAL else None
 
     def address(self, name: str) -> str:
         """The URL of an object."""

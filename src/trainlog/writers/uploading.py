@@ -73,7 +73,7 @@ def begin_upload(
     scheme, folder, name = split_url(url)
     if name != local.name:
         raise UnknownFormat(f"the local file of {url} is called {name!r}, too, not {local.name!r}")
-    target = RemoteFolder(url[: -len(name) - 1] if folder else f"{scheme}://")
+    target = RemoteFolder(url.rpartition("/")[0] if folder else f"{scheme}://")
     listed = target.find_log(name)
     exists = name in listed or not all(map(is_leftover, listed))
     if exists and resume:
