@@ -23,7 +23,7 @@ from trainlog.errors import LogWriteError, MissingExtra, UnknownFormat
 from trainlog.storage import parts
 from trainlog.storage import upload as module
 from trainlog.storage.append import AppendFile
-from trainlog.storage.parts import RemoteFolder
+from trainlog.storage.parts import RemoteFolder, split_url
 from trainlog.storage.upload import Upload
 
 HEADER = Flog.header({"creature": "ant"})
@@ -547,3 +547,9 @@ def test_an_address_without_a_bucket() -> None:
 
 def test_no_password_is_shown() -> None:
     assert RemoteFolder("memory://me:secret@host/a").url == "memory://host/a"
+    assert RemoteFolder("memory://me:s@cr:t@host/a@b").url == "memory://host/a@b"
+
+
+def test_the_container_of_azure_is_kept() -> None:
+    assert RemoteFolder("memory://container@account/a").url == "memory://container@account/a"
+    assert split_url("abfs://one@account/a/run.flog") == ("abfs", "one@account/a", "run.flog")

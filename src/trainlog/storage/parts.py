@@ -36,7 +36,8 @@ __all__ = [
 PART: Final = re.compile(r"[0-9]{20}")
 """The name of a part within its folder."""
 
-_USER: Final = re.compile(r"//[^/@]*@")
+# A name alone is no secret, and in abfs://container@account it is not a user's.
+_USER: Final = re.compile(r"//[^/]*:[^/]*@")
 
 # File systems where an object appears as a whole or not at all; on others it is renamed once it is whole.
 _WHOLE_AT_ONCE: Final = frozenset(
@@ -63,7 +64,7 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def _shown(url: str) -> str:
-    """*url* without user name and password."""
+    """*url* without a password and the user name before it."""
     return _USER.sub("//", url)
 
 
