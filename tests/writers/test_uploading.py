@@ -290,7 +290,7 @@ def test_a_network_that_is_gone_is_told_once_and_loses_nothing(local: Path) -> N
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        log = TrainingRecorder(f"{url}/a.flog")
+        log = TrainingRecorder(f"{url}/a.flog", local=local / "my runs" / "a.flog")
         assert log.uploader is not None
         FaultyFileSystem.before = staticmethod(fail)
         record(log, 100)
@@ -308,7 +308,7 @@ def test_a_network_that_is_gone_is_told_once_and_loses_nothing(local: Path) -> N
     told = [str(one.message) for one in caught]
     assert sum("cannot upload" in text for text in told) == 2  # of each outage
     assert "bytes of it are not at" in told[-1]
-    assert f"trainlog sync {log.path} {url}" in told[-1]
+    assert f"`trainlog sync '{log.path}' {url}`" in told[-1]
     assert len(trainlog.open(log.path).table("stats")["step"]) == 200
     FaultyFileSystem.heal()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import threading
 import warnings
 import weakref
@@ -204,9 +205,10 @@ class UploadingWriter(PassingWriter):
         with contextlib.suppress(OSError):
             size += max(self.local.stat().st_size - self.upload.end(only), 0)
         why = f" ({self.error})" if self.error else ""
+        command = shlex.join(["trainlog", "sync", str(self.local), self.upload.target.url])
         return (
             f"{size:,} bytes of it are not at {self.url} yet{why}; nothing is lost: they are in {self.local}, and "
-            f"`trainlog sync {self.local} {self.upload.target.url}` sends them"
+            f"`{command}` sends them"
         )
 
     def _look(self, pause: float) -> float:
