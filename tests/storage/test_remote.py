@@ -686,6 +686,12 @@ def test_a_local_folder_of_parts_is_one_log(tmp_path: Path, name: str) -> None:
     assert trainlog.runs(tmp_path).config["run"].tolist() == ["run.flog.parts"]
 
 
+def test_a_local_folder_whose_name_is_that_of_parts_has_runs(tmp_path: Path) -> None:
+    (tmp_path / "robot.parts").mkdir()
+    (tmp_path / "robot.parts" / "a.flog").write_bytes(log_bytes({}, rows(5)))
+    assert trainlog.runs(tmp_path / "robot.parts").config["run"].tolist() == ["a.flog"]
+
+
 def test_a_path_that_is_missing_with_no_parts_is_missing(tmp_path: Path) -> None:
     (tmp_path / "run.flog.parts").touch()
     with pytest.raises(LogNotFound):

@@ -345,7 +345,8 @@ def location(path: Any) -> Path:
                 return RemotePath(text, getattr(path, "storage_options", None))
             path = file_of(text)
         path = Path(path)
-    if path.name.endswith(PARTS) and os.path.isdir(path):  # noqa: PTH112 - False, not OSError, for a name that is too long
+    # False, not OSError, for a name that is too long.
+    if path.name.endswith(PARTS) and os.path.isfile(path / f"{0:020d}"):  # noqa: PTH113
         return RemotePath(f"file://{path.absolute()}")  # one log, as in a bucket
     found: Path = path
     return found
