@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from trainlog.codec import Codec, Reader, Writer
 from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
 from trainlog.model import Header, Variable
-from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, location, written_path
+from trainlog.storage.location import RemotePath, in_parts, is_folder, is_url, location, written_path
 from trainlog.storage.replace import check_replaceable
 from trainlog.storage.source import Source
 
@@ -116,8 +116,8 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
     try:
         chosen = codec_of(path, codec)
     except LogNotFound:
-        parts = location(path.with_name(path.name + PARTS))
-        if not isinstance(parts, RemotePath) or isinstance(path, RemotePath):
+        parts = in_parts(path)
+        if parts is None:
             raise
         path, chosen = parts, codec_of(parts, codec)
     reader = chosen.read(path)

@@ -22,7 +22,7 @@ from trainlog.model import Frame, KindLike
 from trainlog.scan import OnDamage
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.compressed import MAGIC
-from trainlog.storage.location import PARTS, RemotePath, local_path, location
+from trainlog.storage.location import RemotePath, in_parts, local_path, location
 from trainlog.storage.replace import (
     NEVER_OVERWRITTEN,
     errors_name,
@@ -54,7 +54,7 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
     except DamagedLog as error:
         where = location(path)
         if not where.exists():
-            where = location(where.with_name(where.name + PARTS))
+            where = in_parts(where) or where
         size, offset = where.stat().st_size, error.offset or 0
         torn = isinstance(error, TruncatedLog)
         text = "the file ends inside its header" if torn else error.message

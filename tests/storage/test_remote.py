@@ -684,6 +684,7 @@ def test_a_local_folder_of_parts_is_one_log(tmp_path: Path, name: str) -> None:
     assert trainlog.open(tmp_path / name).verify().whole
     assert trainlog.runs(tmp_path).config["frames"].tolist() == [50]
     assert trainlog.runs(tmp_path).config["run"].tolist() == ["run.flog.parts"]
+    assert trainlog.runs(tmp_path / name).config["frames"].tolist() == [50]
 
 
 def test_a_local_folder_whose_name_is_that_of_parts_has_runs(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from trainlog.catalog.store import Entry, Store, location
 from trainlog.catalog.workers import run_all
 from trainlog.errors import LogNotFound
 from trainlog.find_logs import Look, find_logs, matching, natural
-from trainlog.storage.location import RemotePath, fixed_part
+from trainlog.storage.location import RemotePath, fixed_part, in_parts
 
 __all__ = ["Catalog", "Progress"]
 
@@ -85,6 +85,8 @@ class Catalog:
             LogNotFound: if there is no such file or folder.
 
         """
+        if not where.exists():
+            where = in_parts(where) or where
         self._where = where
         self._is_remote = isinstance(where, RemotePath)
         self._is_tree = where.is_dir() and not registry.suffix_of(where)

@@ -28,6 +28,7 @@ __all__ = [
     "RemotePath",
     "file_of",
     "fixed_part",
+    "in_parts",
     "is_collapsed",
     "is_folder",
     "is_url",
@@ -355,6 +356,12 @@ def location(path: Any) -> Path:
 def file_of(url: str) -> str:
     """The path in the URL of a local file, in which ``%20`` is a space."""
     return unquote(url.partition("://")[2].removeprefix("localhost"))
+
+
+def in_parts(path: Path) -> RemotePath | None:
+    """The local folder with the parts of the log *path*, which does not exist itself; None if there is none."""
+    parts = location(path.with_name(path.name + PARTS))
+    return parts if isinstance(parts, RemotePath) and not isinstance(path, RemotePath) else None
 
 
 def local_path(path: Any) -> Path:
