@@ -687,6 +687,18 @@ def test_a_local_folder_of_parts_is_one_log(tmp_path: Path, name: str) -> None:
     assert trainlog.runs(tmp_path / name).config["frames"].tolist() == [50]
 
 
+def test_local_shards_in_parts_are_one_log(tmp_path: Path) -> None:
+    content = log_bytes({}, rows(5))
+    for rank in range(3):
+        folder = tmp_path / "run.flog" / f"{rank}.flog.parts"
+        folder.mkdir(parents=True)
+        (folder / f"{0:020d}").write_bytes(content)
+    (tmp_path / "run.flog" / "2.flog").write_bytes(content)  # goes before its parts
+    assert trainlog.open(tmp_path / "run.flog").table("stats")["rank"].tolist() == [0, 1, 2] * 5
+    assert trainlog.runs(tmp_path).config["frames"].tolist() == [15]
+    assert trainlog.runs(tmp_path).config["run"].tolist() == ["run.flog"]
+
+
 def test_a_local_folder_whose_name_is_that_of_parts_has_runs(tmp_path: Path) -> None:
     (tmp_path / "robot.parts").mkdir()
     (tmp_path / "robot.parts" / "a.flog").write_bytes(log_bytes({}, rows(5)))

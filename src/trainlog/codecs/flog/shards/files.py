@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.conventions import RANK
+from trainlog.storage.location import PARTS, location
 
 __all__ = ["Shard", "is_several", "shard_files"]
 
@@ -23,9 +24,13 @@ def is_several(path: Path) -> bool:
 
 def shard_files(path: Path) -> list[Path]:
     """The files of the log, sorted by the numbers in their names."""
-    found = path.iterdir() if path.is_dir() else path.parent.glob(path.name)
+    found = [location(file) for file in (path.iterdir() if path.is_dir() else path.parent.glob(path.name))]
+    whole = {file.name for file in found if not file.name.endswith(PARTS)}
     files = [
-        file for file in found if file.name.endswith(_SUFFIXES) and not file.name.startswith(".") and file.is_file()
+        file
+        for file in found
+        if file.name in whole or file.name.removesuffix(PARTS) not in whole
+        if file.name.removesuffix(PARTS).endswith(_SUFFIXES) and not file.name.startswith(".") and file.is_file()
     ]
     return sorted(files, key=lambda file: ([int(number) for number in re.findall(r"\d+", file.stem)], file.name))
 
