@@ -95,6 +95,19 @@ def test_the_fixed_part_of_a_pattern(pattern: str, root: str) -> None:
     assert str(fixed_part(location(pattern))) == root
 
 
+@pytest.mark.parametrize(
+    "pattern", ["run[^1]", "run[]1]", "run[!]]", "run[a\\-z]", "run[z-a]", "run[[]", "run[1&&2]", "*[!1]", "run["]
+)
+def test_a_pattern_matches_what_it_matches_on_this_machine(
+    storage: type[FaultyStorage], tmp_path: Path, pattern: str
+) -> None:
+    for end in "12^]-![\\&":
+        storage.put(f"runs/run{end}", b"1")
+        (tmp_path / f"run{end}").touch()
+    there = location("faulty://runs").glob(pattern)
+    assert sorted(one.name for one in there) == sorted(one.name for one in tmp_path.glob(pattern))
+
+
 def test_patterns_below_a_folder(storage: type[FaultyStorage]) -> None:
     for name in ("a.flog", "b/a.flog", "b/c/a.flog", "b/c/x.bin", "b/.hidden/a.flog"):
         storage.put(f"runs/{name}", b"1")

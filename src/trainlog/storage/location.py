@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping
@@ -315,13 +316,13 @@ def _unpickled(url: str, options: Mapping[str, Any], info: Info | None) -> Remot
 
 
 def _regex(pattern: str) -> str:
-    """The regular expression for a path pattern; ``*`` and ``?`` stop at a slash."""
+    """The regular expression for a path pattern, as `glob` takes it; nothing but ``**`` matches a slash."""
     found = ""
-    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern):
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\])", pattern):
         if part in _WILDCARDS:
             found += _WILDCARDS[part]
         elif part.startswith("[") and part.endswith("]"):
-            found += part.replace("[!", "[^")
+            found += "(?!/)" + fnmatch.translate(part).removeprefix("(?s:").rpartition(")")[0]
         else:
             found += re.escape(part)
     return found
