@@ -549,3 +549,14 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_others(page: Any, runs: Pat
     page.until(lambda: "bad.flog: it is broken" in page.text('[data-card="stats/small"] .note'))
     assert "good" in page.text('[data-card="stats/small"]')
     assert page.colored("stats/small")
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.5, 4.2), (0.12, 0.19), (5.6, 18.0), (1.0, 5000.0), (3e-7, 2e9)])
+def test_a_logarithmic_axis_has_numbers(page: Any, low: float, high: float) -> None:
+    page.open()
+    code = """const [low, high, done] = arguments;
+        import("/static/format.js").then(({logTicks}) => done(logTicks(low, high)));"""
+    found = page.driver.execute_async_script(code, low, high)
+    assert len(found) > 1
+    assert found == sorted(set(found))
+    assert all(0.99 * low <= value <= 1.01 * high for value in found)

@@ -89,7 +89,7 @@ export function logTicks(low, high) {
       if (value >= low * 0.999 && value <= high * 1.001 && (power - first) % every === 0) found.push(value);
     }
   }
-  return found;
+  return found.length > 1 ? found : ticks(low, high, 4); // less than a decade
 }
 
 /** Labels of ticks, with enough digits to distinguish them.
