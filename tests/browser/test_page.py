@@ -375,3 +375,31 @@ def test_a_phones_width(page: Any, writer: Any) -> None:
     page.one("#menu").click()
     page.until(lambda: page.one(".run").is_displayed())
     page.until(lambda: page.js("return document.querySelector('#side').getBoundingClientRect().left") == 0)
+
+
+def test_keys_work_after_a_click_on_a_button(page: Any, writer: Any) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    writer.steps(60)
+    page.open().drawn("learning")
+    page.one("#log").click()
+    page.until(lambda: page.js("return document.activeElement.id") == "log")
+    ActionChains(page.driver).send_keys("l").perform()
+    page.until(lambda: "log=1" not in page.driver.current_url and not page.all("#log[aria-pressed=true]"))
+    page.one("#log").send_keys(Keys.SPACE)  # which is the button's own key
+    page.until(lambda: page.all("#log[aria-pressed=true]"))
+    assert not page.one("#moment").is_displayed()
+
+
+def test_escape_closes_a_menu_and_nothing_else(page: Any, writer: Any) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    writer.steps(60)
+    page.open("?x=step&zoom=100:300").drawn("learning")
+    page.one("#views summary").click()
+    page.one("#views input")
+    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+    page.until(lambda: not page.all("#views[open]"))
+    assert "zoom=" in page.driver.current_url
+    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+    page.until(lambda: "zoom=" not in page.driver.current_url)

@@ -32,8 +32,11 @@ export function listen(help, keys) {
       field.dispatchEvent(new Event("input"));
       return;
     }
-    if (event.key === "Escape" && inside) { inside.blur(); return; }
-    if (inside && !(field?.type === "range" && event.key.length === 1 && event.key !== " ")) return;
+    const menu = event.key === "Escape" ? document.querySelector("details.more[open]") : null;
+    menu?.removeAttribute("open");
+    if (event.key === "Escape" && (menu || inside)) { inside?.blur(); return; }
+    const isPressed = inside?.matches("button, summary, [type=range], [type=checkbox]"); // letters mean nothing to it
+    if (inside && !(isPressed && event.key.length === 1 && event.key !== " ")) return;
     if (!Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
     keys[event.key][1]();
