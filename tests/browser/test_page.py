@@ -403,3 +403,9 @@ def test_escape_closes_a_menu_and_nothing_else(page: Any, writer: Any) -> None:
     assert "zoom=" in page.driver.current_url
     ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
     page.until(lambda: "zoom=" not in page.driver.current_url)
+
+
+@pytest.mark.parametrize("slot", ["-1", "0.5", "Infinity", "x"])
+def test_an_address_with_a_wrong_colour_has_curves(page: Any, writer: Any, slot: str) -> None:
+    writer.steps(60)
+    page.open(f"?runs={page.site.id('live.flog')}:{slot}").drawn("learning")

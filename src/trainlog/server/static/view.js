@@ -51,7 +51,7 @@ function read() {
     zoom: low < high && !more.length && Number.isFinite(high - low) ? [low, high] : null,
     runs: text("runs").split(",").filter(Boolean).slice(0, MOST_SHOWN).map((part, place) => {
       const [id, slot] = part.split(":"); // without a slot, the place in the list is used
-      return { id, slot: slot === undefined ? place : Number(slot) || 0 };
+      return { id, slot: /^\d{1,9}$/.test(slot ?? "") ? Number(slot) : place };
     }),
     at: moment ? { run: moment[1], time: Number(moment[2]) } : null,
     cards: Object.fromEntries(from.getAll("card").slice(0, 100).flatMap((text) => { const card = parseCard(text); return card ? [card] : []; })),
