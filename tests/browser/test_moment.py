@@ -281,3 +281,23 @@ def test_the_moment_fits_a_phone(page: Any, runs: Path) -> None:
     assert inside <= panel
     assert whole <= 390
     assert page.one("#moment [aria-label='Next frame']").is_displayed()
+
+
+def test_the_address_of_a_moment_leads_to_the_same_frame(page: Any, runs: Path) -> None:
+    """Also if the times of the log are those since 1970, of which ten digits are whole seconds."""
+    with trainlog.create(runs / "a.flog", {}) as log:
+        for n in range(300):
+            log.write(Frame(1.7e9 + n / 100, Kind.CREATURE, {"step": n, "speed": n / 10}))
+            log.write(Frame(1.7e9 + n / 100, Kind.STATS, {"step": n, "reward": n}))
+    page.open("?x=time").drawn("learning")
+    page.point("learning", 0.6, click=True)
+    page.until(lambda: step_shown(page) > 0)
+    step = step_shown(page)
+    page.until(lambda: "at=" in page.driver.current_url)
+    page.drag("learning", 0.55, 0.7)
+    page.until(lambda: "zoom=" in page.driver.current_url)
+    zoom = page.js("return new URL(location).searchParams.get('zoom').split(':').map(Number)")
+    assert 0 < zoom[1] - zoom[0] < 0.9
+    page.driver.refresh()
+    page.until(lambda: step_shown(page) > 0)
+    assert step_shown(page) == step

@@ -8,8 +8,6 @@ export const PLAIN = Object.freeze({
   wide: null, log: null, lines: [], pin: false, hide: false, norm: false, table: false, height: null, order: null, keys: [],
 });
 
-/** A number in an address. @param {number} value */
-export const short = (value) => String(Number(value.toPrecision(10)));
 const MOST_KEYS = 12;
 /** Pixels of a plot. @param {number} value */
 export const clampHeight = (value) => Math.min(Math.max(value, 60), 1200);
@@ -17,9 +15,9 @@ export const clampHeight = (value) => Math.min(Math.max(value, 60), 1200);
 /** The text of a card in the address: `w`ide, `l`og or linear `y`, lines, then further fields, each after `;`. Empty if nothing was changed.
  * @param {string} id @param {CardState} state */
 export function formatCard(id, { wide, log, lines, pin, hide, norm, table, height, order, keys }) {
-  const first = `${wide ? "w" : ""}${log === null ? "" : log ? "l" : "y"}${lines.map(short).join(",")}`;
+  const first = `${wide ? "w" : ""}${log === null ? "" : log ? "l" : "y"}${lines.join(",")}`;
   const more = [
-    pin && "p", hide && "x", norm && "n", table && "t", height && `h${Math.round(height)}`, order !== null && `o${short(order)}`,
+    pin && "p", hide && "x", norm && "n", table && "t", height && `h${Math.round(height)}`, order !== null && `o${order}`,
     ...keys.map((key) => `k${encodeURIComponent(key)}`),
   ].filter(Boolean).map((each) => `;${each}`).join("");
   return first || more ? `${first}${more}:${id}` : "";

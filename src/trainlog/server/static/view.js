@@ -1,6 +1,6 @@
 // What the page shows, stored in its address so that a view can be shared.
 
-import { formatCard, parseCard, PLAIN, short } from "./cardstate.js";
+import { formatCard, parseCard, PLAIN } from "./cardstate.js";
 import { listed, unlisted } from "./net.js";
 import { settled } from "./timers.js";
 
@@ -78,8 +78,8 @@ export function query() {
   if (view.table) to.set("table", "1");
   if (view.differs) to.set("differs", "1");
   if (view.columns) to.set("columns", listed(view.columns));
-  if (view.zoom) to.set("zoom", view.zoom.map(short).join(":"));
-  if (view.at) to.set("at", `${view.at.run}:${short(view.at.time)}`);
+  if (view.zoom) to.set("zoom", view.zoom.join(":"));
+  if (view.at) to.set("at", `${view.at.run}:${view.at.time}`);
   if (view.episode) to.set("episode", `${view.episode.run}:${view.episode.number}`);
   for (const [id, card] of Object.entries(view.cards)) {
     const text = formatCard(id, { ...PLAIN, ...card });
