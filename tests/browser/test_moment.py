@@ -301,3 +301,17 @@ def test_the_address_of_a_moment_leads_to_the_same_frame(page: Any, runs: Path) 
     page.driver.refresh()
     page.until(lambda: step_shown(page) > 0)
     assert step_shown(page) == step
+
+
+def test_keys_of_a_frame_may_be_names_that_javascript_has(page: Any, runs: Path) -> None:
+    frame = {"step": 1, "constructor": 1.5, "toString": [2.0, 3.0], "valueOf": [1.0, 2.0, 3.0, 4.0]}
+    with trainlog.create(runs / "a.flog", {}) as log:
+        log.write(Frame(0.0, Kind.CREATURE, frame))
+        log.write(Frame(0.0, Kind.STATS, {"step": 1, "reward": 1.0}))
+    page.open().drawn("learning")
+    page.point("learning", 0.5, click=True)
+    page.until(lambda: step_shown(page) == 1)
+    lines = "return [...document.querySelectorAll('#moment tr')].map((one) => one.innerText.split(/\\s+/).join(' '))"
+    page.until(lambda: page.js(lines))
+    assert page.js(lines) == ["step 1", "constructor 1.5", "toString 2, 3"]
+    assert page.text("#moment h3") == "valueOf, 4 numbers"

@@ -259,8 +259,8 @@ export class Moment {
     const vectors = [];
     for (const key of new Set([...mine.keys(), ...its.keys()])) {
       const value = mine.has(key) ? mine.get(key) : its.get(key);
-      if (Array.isArray(value) && (value.length > 3 || frame.elements[key])) vectors.push(key);
-      else this.line(table, key, units[key]?.unit, mine.get(key), its.get(key), other);
+      if (Array.isArray(value) && (value.length > 3 || own(frame.elements, key))) vectors.push(key);
+      else this.line(table, key, own(units, key)?.unit, mine.get(key), its.get(key), other);
     }
     this.facts.replaceChildren(table, ...vectors.flatMap((key) => this.vector(key, frame, mine.get(key), its.get(key), other)));
   }
@@ -286,9 +286,9 @@ export class Moment {
 
   /** @param {string} key @param {any} frame @param {any[] | undefined} a @param {any[] | undefined} b @param {any} other */
   vector(key, frame, a, b, other) {
-    const { names = [], units = [] } = frame.elements[key] ?? {};
+    const { names = [], units = [] } = own(frame.elements, key) ?? {};
     const values = a ?? b ?? [];
-    const title = element("h3", "", { textContent: `${frame.names[key] ?? key}, ${values.length} numbers` });
+    const title = element("h3", "", { textContent: `${own(frame.names, key) ?? key}, ${values.length} numbers` });
     const known = (/** @type {number} */ i) => [names[i] ?? i, units[i] && `(${units[i]})`].filter((one) => one !== undefined && one !== "").join(" ");
     if (other) {
       const table = element("table", "facts-table");
@@ -326,8 +326,11 @@ export class Moment {
 /** @param {string} text @param {string} name @param {string} key @param {() => void} act */
 const icon = (text, name, key, act) => button(text, act, "icon", name, `${name} (${key})`);
 
+/** The value of a key, which can be called constructor. @param {Record<string, any>} map @param {string} key */
+const own = (map, key) => (Object.hasOwn(map, key) ? map[key] : undefined);
+
 /** The values of a frame by key; NaN and infinities, which JSON lacks, are texts. @param {any} frame @returns {Map<string, any>} */
-const valuesOf = (frame) => new Map(Object.entries(flat(frame.data)).map(([key, value]) => [key, frame.no_numbers[key] ?? value]));
+const valuesOf = (frame) => new Map(Object.entries(flat(frame.data)).map(([key, value]) => [key, own(frame.no_numbers, key) ?? value]));
 
 /** @param {string} text */
 function brief(text) { return text.length > 120 ? `${text.slice(0, 120)}…` : text; }
