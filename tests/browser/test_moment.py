@@ -315,3 +315,17 @@ def test_keys_of_a_frame_may_be_names_that_javascript_has(page: Any, runs: Path)
     page.until(lambda: page.js(lines))
     assert page.js(lines) == ["step 1", "constructor 1.5", "toString 2, 3"]
     assert page.text("#moment h3") == "valueOf, 4 numbers"
+
+
+def test_the_moment_is_of_a_shown_run(page: Any, runs: Path) -> None:
+    for name in "ab":
+        robot(runs / f"{name}.flog", 2000)
+    page.open("?runs=" + page.site.id("a.flog")).drawn("learning")
+    page.point("learning", 0.5, click=True)
+    page.until(lambda: step_shown(page) > 0)
+    page.one(".run[title^='b.flog'] .dot").click()
+    page.until(lambda: len(page.all(".chip")) == 2)
+    assert page.one("#moment").is_displayed()
+    page.one(".run[title^='b.flog']").click()
+    page.until(lambda: page.text("#about b") == "b.flog")
+    page.until(lambda: not page.one("#moment").is_displayed())

@@ -177,6 +177,7 @@ const loadRuns = later(50, async () => {
 const soonRuns = later(400, () => loadRuns()); // there can be many changes per second in a sweep
 
 async function showRuns() {
+  if (moment.isOpen && !view.runs.some(({ id }) => id === moment.main?.run.id)) moment.close();
   await grouping.load();
   const wanted = grouping.isOn ? grouping.groups.map(({ members }) => members[0]) : view.runs.map(({ id }) => id);
   if (grouping.isOn && view.at && !wanted.includes(view.at.run)) wanted.push(view.at.run); // a member of a group
