@@ -102,17 +102,18 @@ def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
     assert [text for text in page.complaints() if "filter=algo%3A&" not in text] == []
 
 
-def test_a_completed_key_that_is_no_word_is_quoted(page: Any, runs: Path) -> None:
+@pytest.mark.parametrize("key", ["learning rate", "or"])
+def test_a_completed_key_that_is_no_word_is_quoted(page: Any, runs: Path, key: str) -> None:
     from selenium.webdriver import Keys
 
     for seed in range(3):
-        make_run(runs / f"{seed}.flog", {"learning rate": seed}, [{"reward": 1.0}])
+        make_run(runs / f"{seed}.flog", {key: seed}, [{"reward": 1.0}])
     ready(page, 3)
     page.until(lambda: len(page.all("#group option")) > 2)
     box = page.one("#filter")
     box.click()
-    page.press("learn", on=box)
-    page.until(lambda: "learning rate" in page.text(".complete"))
+    page.press(key[:5], on=box)
+    page.until(lambda: key in page.text(".complete"))
     page.press(Keys.ARROW_DOWN, Keys.ENTER, "2", on=box)
     page.until(lambda: listed(page) == ["2.flog"])
     assert [text for text in page.complaints() if "filter=" not in text] == []  # unfinished filters

@@ -93,7 +93,7 @@ export class Completion {
 
 /** A key or a value as it is written in a filter. @param {string} value */
 function quoted(value) {
-  if (!/[\s()"':=<>~!]/.test(value)) return value;
+  if (!/[\s()"':=<>~!]|^(and|or|not)$/i.test(value)) return value;
   return value.includes('"') ? `'${value}'` : `"${value}"`;
 }
 
