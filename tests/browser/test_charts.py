@@ -560,3 +560,19 @@ def test_a_logarithmic_axis_has_numbers(page: Any, low: float, high: float) -> N
     assert len(found) > 1
     assert found == sorted(set(found))
     assert all(0.99 * low <= value <= 1.01 * high for value in found)
+
+
+def test_long_names_at_the_pointer_keep_their_ends(page: Any, runs: Path) -> None:
+    """Runs of a sweep begin alike; more than a hundred of them are named by their whole paths."""
+    folder = runs / "-".join(["long"] * 20)
+    for seed in range(101):
+        write(folder / f"seed{seed}" / "log.flog", [{"step": n, "reward": float(seed)} for n in range(3)])
+    page.site.until(lambda: page.site.get("/api/v1/runs", limit=0).json["total"] == 101)
+    page.open("?runs=" + ",".join(page.site.get("/api/v1/ids").json["ids"])).drawn("learning")
+    page.point("learning", 0.5)
+    page.one(".tip .rows .near")
+    end = """const name = document.querySelector(".tip .near"), range = document.createRange();
+        range.selectNodeContents(name);
+        return [range.getBoundingClientRect().right, name.getBoundingClientRect().right];"""
+    text, place = page.js(end)
+    assert text <= place + 1

@@ -1,6 +1,6 @@
 // The tooltip at the pointer: its place on every axis, and the value of each curve, highest first.
 
-import { element, swatch } from "./element.js";
+import { element, nameOf, swatch } from "./element.js";
 import { exact } from "./exact.js";
 import { duration, number } from "./format.js";
 import { described, indexAt, isFar, valueAt } from "./series.js";
@@ -77,7 +77,9 @@ export class Tip {
     const first = Math.max(facts.rows.findIndex((row) => row.isNear) - MOST_ROWS + 1, 0);
     const table = element("div", "rows");
     for (const row of facts.rows.slice(first, first + MOST_ROWS)) {
-      table.append(swatch(row.one.color), element("span", row.isNear ? "near" : "", {}, row.label), element("b", "", {}, row.text()));
+      const name = nameOf(row.label, "");
+      name.classList.toggle("near", row.isNear);
+      table.append(swatch(row.one.color), name, element("b", "", {}, row.text()));
     }
     const rest = facts.rows.length - MOST_ROWS;
     this.box.replaceChildren(head, table, ...(rest > 0 ? [element("div", "rest", { textContent: `+${rest}` })] : []),
