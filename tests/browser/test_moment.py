@@ -329,3 +329,22 @@ def test_the_moment_is_of_a_shown_run(page: Any, runs: Path) -> None:
     page.one(".run[title^='b.flog']").click()
     page.until(lambda: page.text("#about b") == "b.flog")
     page.until(lambda: not page.one("#moment").is_displayed())
+
+
+def test_the_range_of_an_episodes_steps_is_left(page: Any, simion: str) -> None:
+    """By the key for the whole range, and by another axis, on which its numbers mean something else."""
+    card = "creature/state/angle"
+    page.open(f"?runs={page.site.id(simion)}:0&episode={page.site.id(simion)}:5&x=step")
+    page.until(lambda: "Episode 5" in page.text("#board"))
+    page.show(card)
+    page.drawn(card)
+    whole = page.ink(card)
+    page.drag(card, 0.5, 0.7)
+    page.until(lambda: page.ink(card) != whole)
+    page.press("0")
+    page.until(lambda: page.ink(card) == whole)
+    page.drag(card, 0.5, 0.7)
+    page.until(lambda: page.ink(card) != whole)
+    page.select("#axis", "time")
+    page.until(lambda: " over time " in page.one(f'[data-card="{card}"] canvas').get_attribute("aria-label"))
+    page.drawn(card)

@@ -359,7 +359,7 @@ watch((fields) => {
   if (has("group") || has("center") || has("band")) drawGrouping();
   if (has("center") || has("band")) reloadAll();
   if (has("table")) showTable();
-  if (has("x")) { inner.range = null; view.zoom = null; reloadAll(); loadEvents(); moment.refresh(); }
+  if (has("x")) { inner.zoom = inner.range = null; view.zoom = null; reloadAll(); loadEvents(); moment.refresh(); }
   if (has("zoom")) { reloadMain(); eventsOfRange(); }
   if (has("x") || has("zoom")) showZoom();
   if (has("log")) { view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); showLog(); }
@@ -374,6 +374,9 @@ function showZoom() {
   $("unzoom").hidden = !view.zoom;
   hub.redraw();
 }
+
+/** Show the whole range of all charts, also of an episode's steps. */
+function showAll() { for (const each of [hub, inner]) if (each.zoom) each.setZoom(null); }
 
 function showLog() {
   $("log").setAttribute("aria-pressed", String(view.log));
@@ -405,13 +408,13 @@ listen($("keys"), {
   l: ["logarithmic y", () => change({ log: !view.log })],
   "[": ["less smoothing", () => smoother(-1)],
   "]": ["more smoothing", () => smoother(1)],
-  0: ["show the whole range", () => hub.setZoom(null)],
+  0: ["show the whole range", showAll],
   " ": ["play or pause the moment", () => moment.isOpen && moment.toggle()],
   ",": ["previous frame", () => moment.isOpen && moment.step(-1)],
   ".": ["next frame", () => moment.isOpen && moment.step(1)],
   t: ["light or dark", toggleTheme],
   "?": ["these keys", () => $("keys").showModal()],
-  Escape: ["close a menu or the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
+  Escape: ["close a menu or the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else showAll(); }],
 });
 
 $("axis").addEventListener("change", () => change({ x: $("axis").value }));
