@@ -44,6 +44,11 @@ def nested(depth: int, inner: Any) -> Any:
     return inner
 
 
+def tree(depth: int) -> Any:
+    """Nested maps of 2**depth values that have only depth + 1 names."""
+    return {"": tree(depth - 1), "/": tree(depth - 1)} if depth else 1
+
+
 def payload(raw: bytes) -> bytes:
     return log(STEPS, Flog.frame(3.0, 2, raw), STEPS)
 
@@ -67,6 +72,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         rows(3, lambda n: {"step": n, "k" * 200_000: {f"k{i}": i for i in range(1_000)}})
     ),
     "names in names": lambda: log(rows(40, lambda n: nested(200, {"step": n, **{f"k{i}" * 20: i for i in range(50)}}))),
+    "few names for many values": lambda: log(rows(1, lambda n: {"step": n, "x": tree(14)})),
     "new keys in each frame": lambda: log(rows(120, lambda n: {f"{n}-{i}": i for i in range(20)})),
     "many keys": lambda: log(rows(4, lambda n: {"step": n, **{f"k{i}": i / 2 for i in range(1_000)}})),
     "a longer list in each frame": lambda: log(rows(600, lambda n: {"step": n, "x": [0.5] * n})),

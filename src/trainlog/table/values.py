@@ -57,18 +57,20 @@ def flatten(data: Mapping[Any, Any]) -> dict[str, Any]:
         if _FLAT.issuperset(types) or not any(issubclass(one, Mapping) for one in types):
             return data
     flat: dict[str, Any] = {}
-    _flatten_into(flat, data, "")
+    _flatten_into(flat, data, "", {})
     return flat
 
 
-def _flatten_into(flat: dict[str, Any], data: Mapping[Any, Any], prefix: str) -> None:
+def _flatten_into(flat: dict[str, Any], data: Mapping[Any, Any], prefix: str, numbers: dict[str, int]) -> None:
     for key, value in data.items():
         name = prefix + key if type(key) is str else f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            _flatten_into(flat, value, prefix_of(name))
+            _flatten_into(flat, value, prefix_of(name), numbers)
             continue
         if name in flat:
-            name = next(f"{name}#{n}" for n in itertools.count(2) if f"{name}#{n}" not in flat)
+            # All lower numbers are taken: to try them again would take hours for a hostile frame.
+            numbers[name] = next(n for n in itertools.count(numbers.get(name, 1) + 1) if f"{name}#{n}" not in flat)
+            name = f"{name}#{numbers[name]}"
         flat[name] = value
 
 
