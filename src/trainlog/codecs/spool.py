@@ -9,12 +9,12 @@ from trainlog.codec import Codec
 from trainlog.errors import LogExists
 from trainlog.model import Header
 from trainlog.storage.replace import temporary_beside, write_errors
-from trainlog.writers.combine import PassingWriter
+from trainlog.writers.combine import ForwardingWriter
 
 __all__ = ["SpooledWriter"]
 
 
-class SpooledWriter(PassingWriter):
+class SpooledWriter(ForwardingWriter):
     """Writes to the spool, and makes the log from it on close. A killed process leaves the spool behind."""
 
     def __init__(self, path: Path, header: Header, spool: Codec, finish: Callable[[Path, Path], object]) -> None:

@@ -1,4 +1,4 @@
-"""Writers that wrap others: Tee several, PassingWriter one; Every writes every n-th frame, Nowhere none."""
+"""Writers that wrap others: Tee several, ForwardingWriter one; Every writes every n-th frame, Nowhere none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainlog.errors import raise_together
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.table.table import Table
 
-__all__ = ["Every", "ForwardingWriter", "Nowhere", "PassingWriter", "Tee", "first_to_drop", "snapshot"]
+__all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "WrappingWriter", "first_to_drop", "snapshot"]
 
 _IMMUTABLE: Final = frozenset([float, int, bool, str, bytes, type(None)])
 _DEPTH: Final = 300  # nesting of lists and maps
@@ -96,8 +96,8 @@ class Nowhere(Writer):
         """Do nothing."""
 
 
-class ForwardingWriter(Writer):
-    """Wraps another writer. A subclass changes how frames are written; everything else, with its lock, is forwarded."""
+class WrappingWriter(Writer):
+    """Wraps another writer. A subclass writes the frames; everything else, with its lock, is forwarded."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -125,8 +125,8 @@ class ForwardingWriter(Writer):
         self._writer.close()
 
 
-class PassingWriter(ForwardingWriter):
-    """Wraps another writer, and passes the frames on to it as they are."""
+class ForwardingWriter(WrappingWriter):
+    """Wraps another writer, and forwards the frames to it as they are."""
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer)
@@ -145,7 +145,7 @@ class PassingWriter(ForwardingWriter):
         self._writer.write_table(table)
 
 
-class Every(ForwardingWriter):
+class Every(WrappingWriter):
     """Writes one of every *n* frames of a kind, beginning with the first, and all frames of other kinds.
 
     Args:

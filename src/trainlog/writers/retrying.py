@@ -18,7 +18,7 @@ from trainlog.codec import Writer
 from trainlog.conventions import RUN_STATE
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
-from trainlog.writers.combine import ForwardingWriter, first_to_drop, snapshot
+from trainlog.writers.combine import WrappingWriter, first_to_drop, snapshot
 
 __all__ = ["RetryingWriter"]
 
@@ -30,7 +30,7 @@ _MAX_DRAIN: Final = 100  # waiting frames that one call of `write` writes at mos
 _FRAME_OVERHEAD: Final = 500  # bytes of memory that a frame takes without its values
 
 
-class RetryingWriter(ForwardingWriter):
+class RetryingWriter(WrappingWriter):
     """Writes to another writer; while that one raises `OSError`, frames wait in memory, and no error is raised.
 
     When it can write again, the next ``write``, ``flush``, ``sync`` or ``close`` writes the waiting frames in order.

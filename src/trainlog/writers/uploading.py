@@ -21,7 +21,7 @@ from trainlog.storage.parts import RemoteFolder, chain, chain_end, is_leftover, 
 from trainlog.storage.replace import atomic_write
 from trainlog.storage.source import Source
 from trainlog.storage.upload import FrameEnd, Upload
-from trainlog.writers.combine import PassingWriter
+from trainlog.writers.combine import ForwardingWriter
 from trainlog.writers.ticker import check_interval, wait_until
 
 __all__ = ["LOCAL_FOLDER", "UploadingWriter", "begin_upload", "local_file"]
@@ -110,7 +110,7 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
                     raise LogExists(f"{target.address(name)} is not the same log as the local file", path=local)
 
 
-class UploadingWriter(PassingWriter):
+class UploadingWriter(ForwardingWriter):
     """A log that is written to a local file by another writer, and uploaded by a thread.
 
     The file is the source of truth: a call returns when the other writer's does, whatever the network does. The thread
