@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from typing import Final
 
-__all__ = ["UNPRINTABLE", "columns_of", "human_time", "markdown_code", "markdown_text", "padded", "printable"]
+__all__ = ["UNPRINTABLE", "human_time", "markdown_code", "markdown_text", "printable"]
 
 UNPRINTABLE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, which terminals interpret
@@ -25,20 +24,6 @@ def printable(text: str) -> str:
     These are control characters, characters that change the direction of writing, and lone surrogates.
     """
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def padded(text: str, width: int, *, to_right: bool = False) -> str:
-    """*text* with blanks up to *width* columns of a terminal, at its end, or before it with *to_right*."""
-    blanks = " " * (width - columns_of(text))
-    return blanks + text if to_right else text + blanks
-
-
-def columns_of(text: str) -> int:
-    """How many columns of a terminal *text* takes: an emoji or a letter of Chinese two, an accent of its own none."""
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
 def markdown_text(text: str) -> str:

@@ -9,12 +9,11 @@ from typing import Any
 import click
 
 from trainlog import registry
-from trainlog.cli.output import LogPath, OutputPath, echo, strict_json
+from trainlog.cli.output import LogPath, OutputPath, aligned, echo, strict_json
 from trainlog.cli.plot import FormatsType
 from trainlog.diff import Change, Diff, MetricDiff, diff
 from trainlog.model import Kind
 from trainlog.plot import Format, PlotOptions, Run, pictures, runs_of, save_picture
-from trainlog.printable import columns_of, padded
 from trainlog.report.facts import human
 
 _SAME, _DIFFERENT = 0, 1
@@ -89,10 +88,8 @@ def _show(found: Diff) -> None:
     echo(f"metrics: {len(found.differing)} of {len(found.metrics)} differ {how}")
     shown = found.metrics[:_MAX_LINES] if not found.exact else found.differing[:_MAX_LINES]
     rows = [("", "last of a", "last of b", "differs from", "noise"), *map(_row, shown)]
-    widths = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows if shown else []:
-        cells = [padded(cell, width, to_right=n > 0) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        echo("  " + "  ".join(cells).rstrip())
+    for line in aligned(rows, [False, True, True, True, True]) if shown else ():
+        echo(f"  {line}")
     left = (len(found.differing) if found.exact else len(found.metrics)) - len(shown)
     if left:
         echo(f"  and {left:,} more (--json has all)")

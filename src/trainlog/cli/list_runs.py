@@ -12,9 +12,9 @@ import click
 from trainlog.catalog.filter import resolve
 from trainlog.catalog.groups import sorted_by, varying
 from trainlog.catalog.runs import Runs, runs
-from trainlog.cli.output import LogPath, echo, human_size, strict_json
+from trainlog.cli.output import LogPath, aligned, echo, human_size, strict_json
 from trainlog.name_list import parse_names
-from trainlog.printable import columns_of, human_time, padded, printable
+from trainlog.printable import human_time, printable
 from trainlog.report.facts import human
 
 __all__ = ["command", "print_table", "short_text", "where_arguments"]
@@ -122,9 +122,6 @@ def _is_number(cell: str) -> bool:
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print aligned columns; columns of numbers are right-aligned."""
     table = [list(titles), *map(list, rows)]
-    widths = [max(columns_of(row[column]) for row in table) for column in range(len(titles))]
     right = [all(_is_number(row[column]) for row in table[1:]) for column in range(len(titles))]
-    for row in table:
-        aligned = zip(row, widths, right, strict=True)
-        cells = [padded(cell, width, to_right=to_right) for cell, width, to_right in aligned]
-        echo("  ".join(cells).rstrip())
+    for line in aligned(table, right):
+        echo(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LogPath",
     "OutputPath",
+    "aligned",
     "echo",
     "human_size",
     "markup",
@@ -60,6 +61,19 @@ def markup(text: object) -> str:
     from rich.markup import escape
 
     return escape(printable(str(text)))
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> Iterator[str]:
+    """Yield the lines of a table; *right* says which columns are aligned on the right. Letters may be wide."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = []
+        for cell, width, to_right in zip(row, widths, right, strict=True):
+            blanks = " " * (width - cell_len(cell))
+            cells.append(blanks + cell if to_right else cell + blanks)
+        yield "  ".join(cells).rstrip()
 
 
 def human_size(size: float) -> str:
