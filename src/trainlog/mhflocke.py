@@ -30,6 +30,7 @@ from trainlog import recorder, registry, replay
 from trainlog.codec import Reader
 from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
+from trainlog.csv_rows import save_csv
 from trainlog.errors import ClosedLog, TrainlogWarning, UnsupportedFrame
 from trainlog.lazy_frames import LazyFrames
 from trainlog.model import EndState, Frame, Kind
@@ -264,7 +265,7 @@ class FlogReplay(replay.FlogReplay):
             self._note(f"there are no stats frames, and {output_path} is not written")
         else:
             frames = ({**frame, "timestamp": f"{frame['timestamp']:.3f}"} for frame in self.stats_frames())
-            replay.save_csv(output_path, _CSV, ([frame.get(key, "") for key in _CSV] for frame in frames))
+            save_csv(output_path, _CSV, ([frame.get(key, "") for key in _CSV] for frame in frames))
 
     def _note(self, what: str) -> None:
         warnings.warn(TrainlogWarning(f"{self.path}: {what}"), stacklevel=3)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -16,7 +13,7 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Reader, Scan, Summary
 from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, RANK, Conventions
-from trainlog.csv_rows import NOT_UTF8, cells_of
+from trainlog.csv_rows import cells_of, save_csv
 from trainlog.environment_rows import by_environment
 from trainlog.errors import EmptyLog
 from trainlog.lazy_frames import LazyFrames, orders_of
@@ -24,7 +21,7 @@ from trainlog.model import Frame, Kind
 from trainlog.storage.location import local_path
 from trainlog.storage.replace import atomic_write
 
-__all__ = ["FlogReplay", "check_fps", "interpolate", "save_csv", "save_npz"]
+__all__ = ["FlogReplay", "check_fps", "interpolate", "save_npz"]
 
 _COORDINATES: Final[tuple[Literal["qpos", "qvel"], ...]] = ("qpos", "qvel")
 _DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({"speed": 0.0, "step": 0, "skill": ""})
@@ -308,14 +305,6 @@ def check_fps(fps: object) -> None:
     """
     if not (isinstance(fps, int | float | np.number) and fps > 0 and np.isfinite(fps)):
         raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
-
-
-def save_csv(path: str | os.PathLike[str], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write *rows* below the *names* of their columns as CSV in UTF-8."""
-    with atomic_write(path) as file:
-        text = io.TextIOWrapper(file, "utf-8", NOT_UTF8, newline="", write_through=True)
-        csv.writer(text).writerows(itertools.chain([names], rows))
-        text.detach()
 
 
 def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["Color", "contrast", "contrasting", "mix", "parse_color", "rgb", "with_contrast"]
+__all__ = ["Color", "contrast", "contrasting", "is_light", "mix", "parse_color", "rgb", "with_contrast"]
 
 Color = str
 """A colour as ``"#rrggbb"``, in lower case when `parse_color` made it."""
@@ -47,6 +47,11 @@ def contrasting(color: Color) -> Color:
     """Black or white, whichever is easier to read on ``color``."""
     red, green, blue = rgb(color)
     return "#000000" if 299 * red + 587 * green + 114 * blue > 140_000 else "#ffffff"
+
+
+def is_light(color: Color) -> bool:
+    """Whether black is easier to read on ``color`` than white."""
+    return contrasting(color) == "#000000"
 
 
 def contrast(color: Color, other: Color) -> float:

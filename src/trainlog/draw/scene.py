@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from trainlog.draw.axes import Axes, AxesSpec, Axis
 from trainlog.draw.chart import Line, Panel, Scatter
 from trainlog.draw.chart_layout import fit_scale, no_data_marks
-from trainlog.draw.color import Color, contrasting, with_contrast
+from trainlog.draw.color import Color, is_light, with_contrast
 from trainlog.draw.data import Series, caption_lines, split_series
 from trainlog.draw.downsample import simplify_path
 from trainlog.draw.drawing import Clip, Dots, FloatArray, Mark, Polygon
@@ -189,7 +189,7 @@ class SceneLayout:
 
 def _time_colors(background: Color) -> Sequence[Color]:
     """The colors of a path from its start, the color with the most contrast, to its end."""
-    return _TIME_COLORS if contrasting(background) == "#000000" else _TIME_COLORS[::-1]
+    return _TIME_COLORS if is_light(background) else _TIME_COLORS[::-1]
 
 
 def _arrow(tip: FloatArray, direction: FloatArray, color: Color) -> list[Mark]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.draw import Chart, Line, Scatter, Scene, StateTimeline
-from trainlog.draw.color import contrasting, mix
+from trainlog.draw.color import is_light, mix
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
@@ -135,7 +135,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
         moves = np.ptp(other_x[last]) > 0 or np.ptp(other_y[last]) > 0
         line = Line(other_x[last], other_y[last], name, width=1.5)
         marks.append(line if moves else Scatter(other_x[-1:], other_y[-1:], name, size=8))
-    order = "dark to bright" if contrasting(background) == "#000000" else "bright to dark"
+    order = "dark to bright" if is_light(background) else "bright to dark"
     which = f"the last of {len(starts):,} episodes" if len(starts) > 1 else ""
     scene = Scene(
         x[last],

@@ -7,7 +7,6 @@ client that does not read.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from types import FrameType
 from typing import Any, Final
@@ -51,8 +50,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the connections, but first accept no more of them: uvicorn waits for one that it accepts meanwhile."""
         for listening in sockets or ():
-            with contextlib.suppress(NotImplementedError):  # the event loop of Windows
-                asyncio.get_running_loop().remove_reader(listening)
+            asyncio.get_running_loop().remove_reader(listening)
         await asyncio.sleep(_ACCEPTED)
         await super().shutdown(sockets)
 
