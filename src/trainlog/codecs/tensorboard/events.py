@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from trainlog.codecs.tensorboard.wire import VERSION, field, fields, numbers, varint
+from trainlog.codecs.tensorboard.wire import VERSION, field, fields, numbers, varint, varint_at
 
 __all__ = [
     *("KEPT", "Event", "EventParser", "packed_event", "packed_scalars", "packed_session", "packed_tensor"),
     *("packed_text", "packed_value", "wall_of"),
 ]
 
+_HEAD: Final = struct.Struct("<BdB")  # the keys of time and step, and the time between them
+_unpack_head = _HEAD.unpack_from
 _HPARAMS: Final = "hparams"
 _SESSION: Final = "_hparams_/session_start_info"
 _TENSOR_VALUES: Final = {  # by dtype of a TensorProto: the numpy dtype, the field of the values, how they are packed
@@ -36,7 +38,10 @@ _STRING: Final = 7
 _WRITTEN: Final = {"b": (10, "?"), "i": (9, "<i8"), "u": (23, "<u8"), "f": (2, "<f8")}  # by kind of a numpy dtype
 _MOST_ELEMENTS: Final = 1 << 24
 _LARGEST_INT: Final = 1 << 53  # doubles hold all ints up to this one
-_MOST_KNOWN: Final = 1 << 14  # ends of events
+_MOST_KNOWN: Final = 1 << 14  # tags
+_MOST_REMEMBERED: Final = 16 << 20  # bytes of events
+_ENTRY: Final = 512  # about the bytes that remembering an event takes beyond its own
+_MOST_SHAPES: Final = 8  # of events with equally many bytes
 
 
 class Event(NamedTuple):
@@ -45,25 +50,29 @@ class Event(NamedTuple):
     Attributes:
         wall: seconds since 1970.
         step: the step; 0 if the event has none.
-        scalars: numbers by tag, in the event's order.
+        tags: of the numbers, in the event's order.
+        numbers: as many.
         others: everything else, as the data of event frames.
 
     """
 
     wall: float
     step: int
-    scalars: list[tuple[str, float]]
+    tags: Sequence[str]
+    numbers: Sequence[float]
     others: list[dict[str, Any]]
 
 
 class EventParser:
-    """Parses events, and remembers the end of each that is one scalar: everything after the step except the number.
+    """Parses events, and remembers the bytes around the numbers of those that hold only numbers.
 
-    Most events are of this form, and the same bytes occur again and again.
+    Most events are of this kind, and the same bytes occur again and again.
     """
 
     def __init__(self) -> None:
-        self._tags: dict[bytes, str] = {}
+        self._shapes: dict[int, list[struct.Struct]] = {}  # of events, by their bytes after the step
+        self._tags: dict[tuple[bytes, ...], Sequence[str]] = {}  # by the bytes around the numbers
+        self._room = _MOST_REMEMBERED
 
     def parse(self, message: bytes) -> Event:
         """The event in *message*.
@@ -72,35 +81,48 @@ class EventParser:
             ValueError: when it is not an event.
 
         """
-        at = 9
-        step = 0
-        if len(message) > 10 and message[0] == 0x09 and message[9] == 0x10:
-            byte, at, shift = message[10], 11, 7
-            step = byte & 0x7F
-            while byte > 0x7F and at < len(message) and shift < 64:
-                byte = message[at]
-                step |= (byte & 0x7F) << shift
-                at, shift = at + 1, shift + 7
-        tag = self._tags.get(message[at:-4])
-        if tag is not None and message[0] == 0x09:
-            number = struct.unpack_from("<f", message, len(message) - 4)[0]
-            return Event(struct.unpack_from("<d", message, 1)[0], _signed(step), [(tag, number)], [])
+        wall, step, at = 0.0, 0, 0
+        if len(message) >= _HEAD.size:
+            before_wall, found, before_step = _unpack_head(message)
+            if before_wall == 0x09:
+                wall, at = found, 9
+                if before_step == 0x10:
+                    step, at = varint_at(message, 10)
+        for shape in self._shapes.get(len(message) - at, ()):
+            parts = shape.unpack_from(message, at)
+            tags = self._tags.get(parts[::2])
+            if tags is not None:
+                return Event(wall, _signed(step), tags, parts[1::2], [])
         try:
             event = _parsed(message)
         except OverflowError as error:  # of a tensor that claims more values than possible
             raise ValueError(str(error)) from error
-        if len(event.scalars) == 1 and not event.others and message[:1] == b"\x09" and len(self._tags) < _MOST_KNOWN:
-            tag, end = event.scalars[0][0], message[at:-4]
-            if end == _end_of_scalar(tag):
-                self._tags[end] = tag
+        if event.tags and not event.others:
+            self._remember(event.tags, message[at:])
         return event
 
-
-def _end_of_scalar(tag: str) -> bytes:
-    """What follows the step in an event that is one scalar, except the number."""
-    value = field(1, tag) + b"\x15"
-    size = len(value) + 4
-    return b"\x2a" + varint(1 + len(varint(size)) + size) + b"\x0a" + varint(size) + value
+    def _remember(self, tags: Sequence[str], rest: bytes) -> None:
+        """Remember an event whose bytes after the step are *rest*, if these are numbers with *tags* in a usual form."""
+        cost = 2 * len(rest) + _ENTRY
+        if cost > self._room:
+            return
+        around = []
+        for tag in tags:
+            before = _before_number(tag)
+            around.append(b"\x0a" + varint(len(before) + 4) + before)
+        around[0] = b"\x2a" + varint(sum(map(len, around)) + 4 * len(tags)) + around[0]
+        if sum(map(len, around)) + 4 * len(tags) != len(rest):
+            return
+        shape = struct.Struct("<" + "".join(f"{len(part)}sf" for part in around))
+        if shape.unpack(rest)[::2] != tuple(around):
+            return
+        shapes = self._shapes.get(len(rest), [])
+        if shape.format not in (one.format for one in shapes):
+            if len(shapes) == _MOST_SHAPES:
+                return
+            self._shapes[len(rest)] = [*shapes, shape]
+        self._tags[tuple(around)] = tags
+        self._room -= cost
 
 
 def wall_of(message: bytes, otherwise: float) -> float:
@@ -131,7 +153,7 @@ def _parsed(message: bytes) -> Event:
             others.append({"type": "not kept", "msg": _EVENTS.get(number, f"field {number} of an event")})
     for other in others:
         other["step"] = step
-    return Event(wall, step, scalars, others)
+    return Event(wall, step, [tag for tag, _ in scalars], [number for _, number in scalars], others)
 
 
 _EVENTS: Final = {4: "a graph", 6: "a log message", 7: "a session log", 8: "run metadata", 9: "a meta graph"}

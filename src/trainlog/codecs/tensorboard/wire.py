@@ -17,7 +17,7 @@ from trainlog.errors import MissingExtra
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["VERSION", "Records", "field", "fields", "is_event_file", "numbers", "packed_record", "varint"]
+__all__ = ["VERSION", "Records", "field", "fields", "is_event_file", "numbers", "packed_record", "varint", "varint_at"]
 
 VERSION: Final = b"brain.Event:2"
 
@@ -154,13 +154,13 @@ def fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """
     at, end = 0, len(message)
     while at < end:
-        key, at = _varint_at(message, at)
+        key, at = varint_at(message, at)
         number, wire = key >> 3, key & 7
         value: Any
         if wire == _VARINT:
-            value, at = _varint_at(message, at)
+            value, at = varint_at(message, at)
         elif wire == _BYTES:
-            size, at = _varint_at(message, at)
+            size, at = varint_at(message, at)
             value, at = message[at : at + size], at + size
         elif wire == _DOUBLE and at + 8 <= end:
             value, at = struct.unpack_from("<d", message, at)[0], at + 8
@@ -173,7 +173,13 @@ def fields(message: bytes) -> Iterator[tuple[int, Any]]:
         yield number, value
 
 
-def _varint_at(message: bytes, at: int) -> tuple[int, int]:
+def varint_at(message: bytes, at: int) -> tuple[int, int]:
+    """The varint at byte *at*, as an unsigned 64-bit int, and the byte after it.
+
+    Raises:
+        ValueError: when it is cut off.
+
+    """
     value = shift = 0
     while True:
         if at >= len(message) or shift > 63:
@@ -229,7 +235,7 @@ def numbers(values: Iterable[Any], dtype: str) -> list[Any]:
         elif dtype == "varint":
             at = 0
             while at < len(value):
-                one, at = _varint_at(value, at)
+                one, at = varint_at(value, at)
                 found.append(one)
         else:
             found += np.frombuffer(value[: len(value) - len(value) % np.dtype(dtype).itemsize], dtype).tolist()
