@@ -3,9 +3,11 @@ from __future__ import annotations
 import base64
 import io
 import math
+import mmap
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from trainlog.draw import Band, Chart, Drawing, HLine, Line, gif, layout, png, s
 from trainlog.draw.color import rgb
 from trainlog.draw.drawing import Box, Cells, Clip, Dots, Mark, Polygon, Polyline, Rect, Text
 from trainlog.draw.paths import dashed
+from trainlog.draw.pixels import png_file
+from trainlog.draw.raster import rasterize
 from trainlog.draw.text import text_width
 from trainlog.draw.theme import ThemeName
 
@@ -61,6 +65,28 @@ def test_two_processes_write_the_same_bytes() -> None:
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", _HASHES]
         found.add(subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout)
+    assert len(found) == 1
+
+
+def test_a_png_is_the_same_wherever_its_compressor_is_in_memory() -> None:
+    image = rasterize(layout(samples()["scene"], 960, 540), 1)
+    held: list[mmap.mmap | bytearray] = []  # so that the stack and the heap of each thread are somewhere else
+    found = set()
+
+    def compress() -> None:
+        held.append(bytearray(1 << 17))
+        found.add(png_file(image))
+
+    before = threading.stack_size()
+    try:
+        for i in range(1000):
+            held.append(mmap.mmap(-1, 1 << 16))
+            threading.stack_size((1 << 18) + (i << 12))
+            thread = threading.Thread(target=compress)
+            thread.start()
+            thread.join()
+    finally:
+        threading.stack_size(before)
     assert len(found) == 1
 
 
