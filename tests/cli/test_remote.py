@@ -112,6 +112,29 @@ def test_no_command_writes_to_a_url(log: Path, capsys: pytest.CaptureFixture[str
     assert not Path("s3:").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plot", "own.flog", "-o", ""],
+        ["report", "own.flog", "-o", ""],
+        ["convert", "own.flog", "", "--to", "simion"],
+        ["convert", "own.flog", "--out", "", "--to", "simion"],
+        ["compact", "own.flog", "--out", ""],
+        ["diff", "own.flog", "own.flog", "-o", ""],
+        ["replay", "own.flog", "--video", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_not_the_current_folder(
+    log: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    before = sorted(Path().iterdir())
+    code, _, err = run(capsys, *command)
+    assert code == 2
+    assert "the path is empty; the current folder is '.'" in err
+    assert sorted(Path().iterdir()) == before
+
+
 def test_what_goes_wrong_is_one_line(
     storage: type[FaultyStorage], log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

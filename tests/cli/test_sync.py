@@ -124,6 +124,7 @@ def test_a_log_that_was_replaced_needs_overwrite(runs: Path, capsys: pytest.Capt
         (["runs", "memory://a", "--watch", "--dry-run"], "cannot be combined"),
         (["runs", "memory://a", "--every", "0"], "--every"),
         (["runs", "s3:/bucket/runs"], "one slash"),
+        (["runs", ""], "the address is empty"),
     ],
 )
 def test_wrong_arguments_are_one_sentence_and_exit_code_2(

@@ -21,7 +21,7 @@ from trainlog.catalog.workers import in_order, run_all
 from trainlog.cli.output import OutputPath, echo, progress, strict_json
 from trainlog.errors import CodecError, TrainlogError
 from trainlog.model import Role, Variable
-from trainlog.storage.location import fixed_part, is_folder, local_path, location
+from trainlog.storage.location import fixed_part, is_folder, location
 from trainlog.storage.replace import delete_leftovers
 
 __all__ = ["command"]
@@ -122,7 +122,7 @@ def _plan(paths: tuple[str, ...], out: Path | None, codec: str | None) -> Iterat
         if len(paths) < 2:
             raise click.UsageError("say where to: a TARGET after the source, or --out and a folder")
         *patterns, last = paths
-        target = local_path(last)
+        target = OutputPath().coerce_path_result(last)
         if not target.is_dir() and not last.endswith(("/", os.sep)):
             sources = list(itertools.chain.from_iterable(map(_matching, patterns)))
             if len(sources) > 1:

@@ -44,7 +44,9 @@ class OutputPath(click.Path):
     """A file or folder on this machine, to write to."""
 
     def coerce_path_result(self, value: Any) -> Any:
-        """A local path; a URL is a usage error."""
+        """A local path; a URL is a usage error, and so is an empty text, which `Path` takes for the current folder."""
+        if not value:
+            self.fail("the path is empty; the current folder is '.'")
         try:
             return local_path(os.fsdecode(value))
         except CodecError as error:

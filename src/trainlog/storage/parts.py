@@ -135,6 +135,8 @@ class RemoteFolder:
         begin, mark, path = _shown(url).rpartition("://")
         self.url = begin + mark + path.rstrip("/")
         scheme = url.partition("://")[0] if is_url(url) else "file"
+        if not url:
+            raise UnknownFormat("the address is empty; the current folder is '.'")
         if is_collapsed(url):
             raise UnknownFormat(f"{self.url!r} is not an address: it has one slash where s3://bucket/runs has two")
         if "::" in url:
