@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainlog import errors
-from trainlog.errors import TrainlogError, TruncatedLog
+from trainlog.errors import DamagedLogWarning, TrainlogError, TruncatedLog
 
 ERRORS = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, TrainlogError)]
 
@@ -18,6 +18,13 @@ def test_says_where(kind: type[TrainlogError]) -> None:
     assert error.path == Path("runs/a.flog")
     assert error.offset == 12345
     assert str(kind("nothing else is known")) == "nothing else is known"
+
+
+@pytest.mark.parametrize("kind", [*ERRORS, DamagedLogWarning])
+def test_shows_no_password(kind: type[Exception]) -> None:
+    assert str(kind("s3://me:s@cr:t@host/a@b is cut")) == "s3://host/a@b is cut"
+    assert str(kind("s3://host: me@host is no user")) == "s3://host: me@host is no user"
+    assert str(kind("abfs://container@account/a is cut")) == "abfs://container@account/a is cut"
 
 
 @pytest.mark.parametrize("kind", ERRORS)

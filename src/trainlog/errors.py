@@ -40,6 +40,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from trainlog.redaction import without_passwords
+
 __all__ = [
     "ClosedLog",
     "CodecClash",
@@ -92,7 +94,7 @@ class TrainlogError(Exception):
         if self.path is not None and str(self.path) not in self.message:
             where += f"{self.path}: "
         at = "" if self.offset is None else f" (at byte {self.offset:,})"
-        return f"{where}{self.message}{at}"
+        return without_passwords(f"{where}{self.message}{at}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions cross process boundaries (pools, queues) by pickle, which drops keyword arguments by default.
@@ -211,6 +213,9 @@ class MissingExtra(TrainlogError, ImportError):  # type: ignore[misc]  # both ha
 
 class TrainlogWarning(UserWarning):
     """The base class of all warnings of this library."""
+
+    def __str__(self) -> str:
+        return without_passwords(super().__str__())
 
 
 class DamagedLogWarning(TrainlogWarning):

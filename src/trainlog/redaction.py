@@ -1,4 +1,4 @@
-"""Removes text that looks like a secret from command lines and source code."""
+"""Removes text that looks like a secret from command lines, source code and addresses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["redacted_arguments", "redacted_source"]
+__all__ = ["redacted_arguments", "redacted_source", "without_passwords"]
 
 _REDACTED: Final = "[redacted]"
 # Patterns are text that `re` compiles on use: compiling them here would take a tenth of the recorder's import time.
@@ -24,6 +24,8 @@ _TOKEN: Final = (
     r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
 _IN_ADDRESS: Final = r"""(?<=://)[^/\s"']+(?=@)"""
+# A name alone is no secret, and in abfs://container@account it is not a user's.
+_USER: Final = r"(?<=//)[^/\s:]*+:[^/\s]*@"
 _BEARER: Final = r"(?i)\b(bearer|basic)\s+\S+"
 # A name and what is in front of its value. The patterns start at the first letter of a word and take all of it, as a
 # patch can hold a word of 64 KB.
@@ -62,6 +64,11 @@ def redacted_source(text: str) -> tuple[str, bool]:
     source = _tokens(re.sub(_PRIVATE_KEY, _REDACTED, text))
     found = _without_values(source, _LITERAL, lambda quote: rf"(?:(?!{quote})\S){{8,}}(?={quote})")
     return found, found != text
+
+
+def without_passwords(text: str) -> str:
+    """*text* whose addresses have no password, and no user name before it."""
+    return re.sub(_USER, "", text)
 
 
 def _tokens(text: str) -> str:

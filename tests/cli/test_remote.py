@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fsspec
 import pytest
 
 from made_logs import training
@@ -133,6 +134,15 @@ def test_an_empty_path_is_not_the_current_folder(
     assert code == 2
     assert "the path is empty; the current folder is '.'" in err
     assert sorted(Path().iterdir()) == before
+
+
+def test_no_password_is_shown(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "memory://me:secret@host/a"
+    fsspec.filesystem("memory").pipe_file(url, log.read_bytes())
+    for command in (["info", url], ["verify", url], ["tail", f"{url}b"], ["sync", url, "memory://b"]):
+        _, out, err = run(capsys, *command)
+        assert "memory://host/a" in out + err
+        assert "secret" not in out + err
 
 
 def test_what_goes_wrong_is_one_line(

@@ -23,6 +23,7 @@ from trainlog import __version__
 from trainlog.cli.output import echo
 from trainlog.errors import ExpressionError, TrainlogError, TrainlogWarning
 from trainlog.printable import printable
+from trainlog.redaction import without_passwords
 
 __all__ = ["cli", "main"]
 
@@ -188,7 +189,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 
 def _print_error(message: str) -> None:
-    for line in f"trainlog: {message}".split("\n"):
+    for line in without_passwords(f"trainlog: {message}").split("\n"):
         echo(line, err=True)
 
 

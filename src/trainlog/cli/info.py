@@ -17,6 +17,7 @@ from trainlog.cli.output import LogPath, echo, human_size, markup, output_consol
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
 from trainlog.printable import human_time
+from trainlog.redaction import without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -139,7 +140,7 @@ def _show(reader: Reader, summary: Summary) -> None:
     from rich.table import Table
 
     console = output_console()
-    console.print(f"[bold]{markup(reader.path)}[/]", soft_wrap=True)
+    console.print(f"[bold]{markup(without_passwords(str(reader.path)))}[/]", soft_wrap=True)
     phase = {"phase": reader.header.phase} if reader.header.phase else {}
     grid = Table.grid(padding=(0, 2))
     meta = {**reader.header.meta, **phase}

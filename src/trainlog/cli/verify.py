@@ -11,6 +11,7 @@ import click
 from trainlog import verification
 from trainlog.cli.output import LogPath, echo, human_size, progress, strict_json
 from trainlog.errors import TrainlogError
+from trainlog.redaction import without_passwords
 from trainlog.verify_report import Verdict
 
 _WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
@@ -60,7 +61,7 @@ def _show(verdict: Verdict) -> None:
     word = "whole" if verdict.whole else "damaged"
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in verdict.kinds.items()) or "no frames"
     sealed = f"correct checksums of {verdict.sealed / verdict.size:.1%}" if verdict.sealed else "without checksums"
-    echo(f"{verdict.path}: {word}: {kinds}; {human_size(verdict.size)}, {sealed}")
+    echo(f"{without_passwords(str(verdict.path))}: {word}: {kinds}; {human_size(verdict.size)}, {sealed}")
     for problem in verdict.problems:
         where = f"{problem.file}: " if problem.file else ""
         echo(f"  {'' if problem.damage else 'note: '}{problem.what}: {where}{problem.text}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
+from trainlog.redaction import without_passwords
 from trainlog.storage.filesystem import connect, is_refusal, modified_of, reason
 from trainlog.storage.location import LOCAL, PARTS, file_of, is_collapsed, is_url
 from trainlog.storage.replace import temporary_name
@@ -36,9 +37,6 @@ __all__ = [
 PART: Final = re.compile(r"[0-9]{20}")
 """The name of a part within its folder."""
 
-# A name alone is no secret, and in abfs://container@account it is not a user's.
-_USER: Final = re.compile(r"//[^/]*:[^/]*@")
-
 # File systems where an object appears as a whole or not at all; on others it is renamed once it is whole.
 _WHOLE_AT_ONCE: Final = frozenset(
     ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "hf", "memory"),
@@ -57,15 +55,10 @@ def split_url(url: str) -> tuple[str, str, str]:
     scheme, _, rest = url.partition("://")
     if scheme in LOCAL:
         rest = file_of(url)
-    folder, _, name = _USER.sub("//", f"//{rest}")[2:].rpartition("/")
+    folder, _, name = without_passwords(f"//{rest}")[2:].rpartition("/")
     if not name or not (folder or scheme == "memory") or ".." in rest.split("/"):
-        raise UnknownFormat(f"{_shown(url)!r} is not the address of a log, such as s3://bucket/folder/run.flog")
+        raise UnknownFormat(f"{url!r} is not the address of a log, such as s3://bucket/folder/run.flog")
     return scheme, folder, name
-
-
-def _shown(url: str) -> str:
-    """*url* without a password and the user name before it."""
-    return _USER.sub("//", url)
 
 
 def part_name(log: str, offset: int) -> str:
@@ -132,7 +125,7 @@ class RemoteFolder:
             MissingExtra: when fsspec, or what it needs for this scheme, is not installed.
 
         """
-        begin, mark, path = _shown(url).rpartition("://")
+        begin, mark, path = without_passwords(url).rpartition("://")
         self.url = begin + mark + path.rstrip("/")
         scheme = url.partition("://")[0] if is_url(url) else "file"
         if not url:
@@ -247,9 +240,9 @@ def _connect(url: str) -> tuple[Any, str]:
     except MissingExtra:
         raise
     except ValueError as error:
-        raise UnknownFormat(f"{_shown(url)!r} is on an unknown file system: {error}") from error
+        raise UnknownFormat(f"{url!r} is on an unknown file system: {error}") from error
     except Exception as error:
-        raise LogWriteError(f"cannot connect to {_shown(url)}: {reason(error)}") from error
+        raise LogWriteError(f"cannot connect to {url}: {reason(error)}") from error
 
 
 def _errno(error: BaseException) -> int | None:
