@@ -404,6 +404,18 @@ def test_other_files_are_copied_when_nobody_writes_them(tmp_path: Path) -> None:
     assert objects(url)["held.txt"] == b"abc"
 
 
+def test_a_file_whose_time_is_in_the_future_is_sent_once(tmp_path: Path) -> None:
+    url = new_bucket()
+    (tmp_path / "note.txt").write_text("old")
+    os.utime(tmp_path / "note.txt", (time.time() + 1e6, time.time() + 1e6))
+    one = upload(tmp_path, url)
+    one.step()
+    assert sent(tmp_path, url) == 0
+    (tmp_path / "note.txt").write_text("new")
+    one.step()
+    assert objects(url) == {"note.txt": b"new"}
+
+
 def test_an_archive_is_copied_as_a_whole(tmp_path: Path) -> None:
     pytest.importorskip("zstandard")
     url = new_bucket()

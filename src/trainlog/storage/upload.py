@@ -239,7 +239,7 @@ class _File:
         """Send the file if it has changed and nobody is writing it."""
         before = self._path.stat()
         stored, size = self._stored, before.st_size
-        if stored is not None and stored.size == size and before.st_mtime <= stored.modified:
+        if stored is not None and stored.size == size and _last_write(before) <= stored.modified:
             return Sent(0, 0), None
         if owner := lock_owner(self._path):
             return Sent(0, 0), Waiting(size, f"{owner} is writing it, and it can only be sent as a whole")
@@ -250,8 +250,13 @@ class _File:
             after = self._path.stat()
             if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
                 return Sent(1, size), Waiting(after.st_size, "it was written while it was sent")
-            self._stored = Stored(size, before.st_mtime)
+            self._stored = Stored(size, _last_write(before))
         return Sent(1, size), None
+
+
+def _last_write(status: os.stat_result) -> float:
+    """When the file was last written; ``st_mtime`` can be set to any time, also in the future, ``st_ctime`` cannot."""
+    return min(status.st_mtime, status.st_ctime)
 
 
 @dataclass
