@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Reader, Writer
-from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.errors import LogNotFound, TrainlogError, TruncatedLog, UnknownFormat
 from trainlog.model import Header, Variable
 from trainlog.storage.location import RemotePath, in_parts, is_folder, is_url, location, written_path
 from trainlog.storage.replace import check_replaceable
@@ -192,8 +192,11 @@ def create(
 def frame_end(path: Path) -> Callable[[int, int], int | None] | None:
     """`Reader.frame_end` of the log at *path*; None for a file that is not a log, or can only be copied as a whole."""
     try:
-        find = open(path).frame_end
+        codec = codec_of(path, None)
+        find = codec.read(path).frame_end
         return None if find(0, 0) is None else find
+    except TruncatedLog:  # inside its header, which may be continued if the format can be resumed
+        return None if type(codec).resume is Codec.resume else lambda start, most: start
     except TrainlogError:
         return None
 

@@ -416,6 +416,16 @@ def test_a_file_whose_time_is_in_the_future_is_sent_once(tmp_path: Path) -> None
     assert objects(url) == {"note.txt": b"new"}
 
 
+@pytest.mark.parametrize("size", [0, 7, len(HEADER) - 1, len(HEADER)])
+def test_a_log_whose_header_is_being_written_is_continued(tmp_path: Path, size: int) -> None:
+    url = new_bucket()
+    (tmp_path / "run.flog").write_bytes(HEADER[:size])
+    sent(tmp_path, url)
+    (tmp_path / "run.flog").write_bytes(HEADER + frames(3))
+    assert sent(tmp_path, url) == 1
+    assert log_in(url, "run.flog") == HEADER + frames(3)
+
+
 def test_an_archive_is_copied_as_a_whole(tmp_path: Path) -> None:
     pytest.importorskip("zstandard")
     url = new_bucket()
