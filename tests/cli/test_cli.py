@@ -18,6 +18,8 @@ import pytest
 
 import trainlog
 from trainlog import Frame, Kind
+from trainlog.cli import info
+from trainlog.cli.output import output_console
 
 COMMAND = [sys.executable, "-m", "trainlog"]
 
@@ -59,6 +61,16 @@ def test_info_tells_times_before_the_start_of_the_run(tmp_path: Path) -> None:
         writer.write(Frame(-7290.0, Kind.STATS, {"step": 1}))
         writer.write(Frame(-500.0, Kind.STATS, {"step": 2}))
     assert "-2 h 01 min  -8 min 20 s" in re.sub(r" {3,}", "  ", run("info", tmp_path / "run.flog").stdout)
+
+
+def test_info_on_a_narrow_terminal(
+    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(info, "output_console", lambda: output_console(30))
+    info.command.main([str(log)], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert re.search(r"stats +20 +5 +0\.00 s +9\.50 s +2 +\d+ B\n", shown)
 
 
 def test_info_as_json(log: Path) -> None:

@@ -13,7 +13,7 @@ import click
 from trainlog import registry
 from trainlog.catalog.inspection import facts_of
 from trainlog.catalog.states import state_of
-from trainlog.cli.output import LogPath, echo, human_size, markup, output_console, progress, strict_json
+from trainlog.cli.output import LogPath, aligned, echo, human_size, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
 from trainlog.printable import human_time
@@ -143,6 +143,8 @@ def _show(reader: Reader, summary: Summary) -> None:
     console.print(f"[bold]{markup(without_passwords(str(reader.path)))}[/]", soft_wrap=True)
     phase = {"phase": reader.header.phase} if reader.header.phase else {}
     grid = Table.grid(padding=(0, 2))
+    for _ in ("name", "value"):
+        grid.add_column(overflow="fold")
     meta = {**reader.header.meta, **phase}
     for name, value in itertools.islice(meta.items(), _MOST_KEYS):
         grid.add_row(f"  {markup(_short(name, 80))}", markup(_short(value)))
@@ -156,21 +158,22 @@ def _show(reader: Reader, summary: Summary) -> None:
         hidden = human_size(summary.superseded)
         console.print(f"  {hidden} of frames are superseded by a rewind; `dump --superseded` shows them\n")
     if summary.kinds:
-        table = Table(box=None, padding=(0, 2), header_style="dim")
-        for title in ("kind", "frames", "keys", "from", "to", "per second", "size"):
-            table.add_column(title, justify="left" if title == "kind" else "right", no_wrap=True)
+        rows = [("kind", "frames", "keys", "from", "to", "per second", "size")]
         for kind, span in summary.kinds.items():
             rate = _rate(span.frames, span.last - span.first)
-            table.add_row(
-                str(kind),
-                f"{span.frames:,}",
-                f"{len(span.keys):,}",
-                human_time(span.first),
-                human_time(span.last),
-                "" if rate is None else f"{rate:.3g}",
-                human_size(span.size),
+            rows.append(
+                (
+                    str(kind),
+                    f"{span.frames:,}",
+                    f"{len(span.keys):,}",
+                    human_time(span.first),
+                    human_time(span.last),
+                    "" if rate is None else f"{rate:.3g}",
+                    human_size(span.size),
+                )
             )
-        console.print(table)
+        title, *lines = aligned(rows, [False] + [True] * 6)
+        console.print(f"  [dim]{title}[/]", *(f"\n  {line}" for line in lines), sep="", soft_wrap=True, highlight=False)
         for kind, span in summary.kinds.items():
             shown = list(itertools.islice(span.keys.items(), _MOST_KEYS))
             names = ", ".join(
