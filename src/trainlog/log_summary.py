@@ -76,6 +76,6 @@ class Summary:
             kind, span = kinds[number]
             return str(kind), span.frames, len(span.keys), span.first, span.last, span.size
 
-        damage = f", {len(self.gaps):,} damaged places" if self.gaps else ""
+        damage = f", {len(self.gaps):,} damaged place{'s' if len(self.gaps) != 1 else ''}" if self.gaps else ""
         title = f"{self.frames:,} frames, {self.size:,} bytes, {self.duration:.6g} s{damage}; "
         return rows_html(title, ["kind", "frames", "keys", "from", "to", "bytes"], len(kinds), row)

@@ -117,7 +117,7 @@ def test_list_counts_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert code == 0
     assert len(out.splitlines()) == 7
     assert "ppo/0.flog: " in err
-    assert "bytes that are not a record" in err
+    assert "bytes that are not a record, in 1 place\n" in err
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ class Facts:
         """What is wrong with the log; empty if nothing is. A torn end is not a problem: killed runs end like that."""
         if self.error:
             return self.error
-        return f"{self.damage:,} bytes that are not a record, in {self.holes} places" if self.holes else ""
+        places = f"{self.holes:,} place{'s' if self.holes != 1 else ''}"
+        return f"{self.damage:,} bytes that are not a record, in {places}" if self.holes else ""
 
     def last_of(self, metric: str) -> float | None:
         """The last finite number of a metric."""
