@@ -273,6 +273,15 @@ def test_media_and_other_formats_are_uploaded(local: Path) -> None:
     assert objects(url)["b.parquet"] == Path(log.path).read_bytes()
 
 
+def test_what_the_format_cannot_hold_is_counted_in_a_bucket_too(local: Path) -> None:
+    with trainlog.create(f"{new_bucket()}/a.tfevents", {"list": [1]}) as log:
+        log.write(Frame(0.0, Kind.STATS, {"word": "x"}))
+        assert log.losses == {
+            "metadata other than numbers, words or bools": 1,
+            "values that are not numbers, of stats frames": 1,
+        }
+
+
 def test_shards_have_parts_of_their_own(local: Path) -> None:
     url = new_bucket()
     for rank in range(2):

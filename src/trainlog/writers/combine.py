@@ -104,6 +104,11 @@ class WrappingWriter(Writer):
         self.lock = writer.lock
         self.keeps_run_state = writer.keeps_run_state
 
+    @property
+    def losses(self) -> Mapping[str, int]:  # type: ignore[override]
+        """What the other writer could not hold."""
+        return self._writer.losses
+
     def check(self, frame: Frame) -> None:
         """Raise what the other writer would raise for *frame*."""
         self._writer.check(frame)
