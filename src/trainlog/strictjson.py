@@ -16,9 +16,10 @@ __all__ = ["lenient_json", "strict_json"]
 
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:
-    """Encode *value*: NaN and infinities become null, bytes become base64, keys become strings.
+    r"""Encode *value*: NaN and infinities become null, bytes become base64, keys become strings.
 
-    Characters that a terminal would interpret are escaped, see `trainlog.printable`.
+    Characters that a terminal would interpret are escaped, see `trainlog.printable`. Bytes of a name that are not UTF-8
+    are text such as ``\udcff`` there, because some parsers refuse the escape of a lone surrogate.
     """
     text = json.dumps(_strict(value), allow_nan=False, ensure_ascii=False, indent=indent)
     if text.isascii() and "\x7f" not in text:
@@ -32,7 +33,7 @@ def _strict(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode() if not value.isascii() else value
+        return value.encode("utf-8", "backslashreplace").decode() if not value.isascii() else value
     if isinstance(value, np.generic | np.ndarray):
         return _strict(value.tolist())
     if isinstance(value, Mapping):

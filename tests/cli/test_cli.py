@@ -88,6 +88,15 @@ def test_info_as_json(log: Path) -> None:
     assert first["damage"] == []
 
 
+def test_names_that_are_not_utf8_are_told_apart_in_json(log: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / os.fsdecode(b"a\xff.flog"), tmp_path / os.fsdecode(b"a\xfe.flog")]
+    for path in paths:
+        path.write_bytes(log.read_bytes())
+    done = run("verify", "--json", *paths)
+    names = [Path(no_constants(line)["path"]).name for line in done.stdout.splitlines()]
+    assert names == ["a\\udcff.flog", "a\\udcfe.flog"]
+
+
 def test_info_tells_of_damage(log: Path, tmp_path: Path) -> None:
     whole = log.read_bytes()
     torn = tmp_path / "torn.flog"
