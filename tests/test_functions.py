@@ -65,6 +65,17 @@ def test_functions_are_arrays(tmp_path: Path, suffix: str) -> None:
     assert functions["deep"].values.shape == (1, 2, 2, 3)
 
 
+@pytest.mark.parametrize("names", [[b"V", b"V", b"V#2"], [b"V#2", b"V", b"V"], [b"V", b"V#2", b"V", b"V"]])
+def test_a_name_that_looks_numbered_hides_no_function(tmp_path: Path, names: list[bytes]) -> None:
+    functions = by_hand.functions(len(names))
+    functions += b"".join(by_hand.declaration(i, name + b"\0", (2, 1, 1)) for i, name in enumerate(names))
+    functions += b"".join(by_hand.sample(np.full(2, float(i)), number=i) for i in range(len(names)))
+    path = by_hand.log(tmp_path, by_hand.experiment(), by_hand.descriptor([("State", "x")]), functions)
+    found = learned_functions(trainlog.open(path))
+    assert [one.values[0, 0, 0] for one in found.values()] == [*range(len(names))]
+    assert [*found] == [one.name for one in found.values()]
+
+
 def test_bytes_after_the_name_are_kept_and_not_shown(tmp_path: Path) -> None:
     path = learned(tmp_path)
     trainlog.convert(path, tmp_path / "a.flog")

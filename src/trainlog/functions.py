@@ -143,8 +143,10 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
     for (_, name, *shape), group in samples.items():
         if len(shape) == 3 and shape[0] == 1:
             shape = shape[1:]
-        seen[name] += 1
-        unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        unique = name
+        while unique in functions:  # as long as another function has that very name
+            seen[name] += 1
+            unique = f"{name}#{seen[name] + 1}"
         episode, step, experiment_step = np.array([counts for _, counts in group]).T
         functions[unique] = LearnedFunction(
             unique,

@@ -154,6 +154,16 @@ def function_log(path: Path) -> np.ndarray:
     return values
 
 
+def test_functions_have_different_names(serve: Callable[..., Any], runs: Path) -> None:
+    names = ["V#2", "V", "V"]
+    with trainlog.create(runs / "x.flog", {}) as log:
+        for id, name in enumerate(names):
+            data = {"type": "function_sample", "function": name, "id": id, "shape": [1, 1, 1], "values": [0.0]}
+            log.write(Frame(0.0, Kind.EVENT, data))
+    found = serve(runs).run("x.flog", "functions")["functions"]
+    assert [one["name"] for one in found] == ["V#2", "V", "V#3"]
+
+
 def test_functions_are_told_with_variables_slices_and_one_range(serve: Callable[..., Any], runs: Path) -> None:
     values = function_log(runs / "x.flog")
     site = serve(runs)

@@ -26,7 +26,7 @@ from trainlog.server.places import Places
 from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Room, json_response
 from trainlog.server.security import is_loopback, refuse_other_sites
-from trainlog.table.values import flatten, number
+from trainlog.table.values import column_name, flatten, number
 
 if TYPE_CHECKING:
     from trainlog.mujoco.stored_model import Names
@@ -150,8 +150,8 @@ class _Functions:
         (sample,) = log.frames(Kind.EVENT, [row])
         name, id = (str(sample.data.get(key, ""))[:MOST_LETTERS] for key in (FUNCTION, "id"))
         if (name, id) not in self.by_name and len(self.by_name) < MOST_TEXTS:  # two functions can have the same name
-            same = sum(name == other for other, _ in self.by_name)
-            self.by_name[name, id] = _Function(f"{name}#{same + 1}" if same else name, name, log)
+            shown = column_name(name, [one.name for one in self.by_name.values()])
+            self.by_name[name, id] = _Function(shown, name, log)
         if (name, id) in self.by_name:
             self.by_name[name, id].add(row, sample)
 
@@ -162,6 +162,7 @@ class _Function:
     def __init__(self, shown: str, name: str, log: Log) -> None:
         axes = function_axes(name, log.reader.header.variables)
         fields = ("name", "unit", "low", "high")
+        self.name = shown
         self._about = {"name": shown, "axes": [{field: getattr(one, field) for field in fields} for one in axes]}
         self.samples: dict[str, list[Any]] = {name: [] for name in ("row", "time", *_COUNTS)}
         self._shape: list[int] = []
