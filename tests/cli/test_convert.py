@@ -65,6 +65,18 @@ def test_names_of_folders_and_event_files_are_kept(tmp_path: Path) -> None:
     ]
 
 
+def test_the_folder_where_one_is(tmp_path: Path) -> None:
+    pytest.importorskip("crc32c")
+    run_folder = tmp_path / "ppo_1"
+    (run_folder / "inner").mkdir(parents=True)
+    trainlog.create(run_folder / "a.tfevents").close()
+    for source, cwd in ((".", run_folder), ("..", run_folder / "inner")):
+        for target in (["../a.flog"], ["--out", "logs"]):
+            done = run("convert", source, *target, "--overwrite", cwd=cwd)
+            assert (done.returncode, done.stderr) == (0, "")
+        assert trainlog.open(cwd / "logs" / "ppo_1.flog").header.meta["task"] == "ppo_1"
+
+
 def test_one_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     good = by_hand.log(tmp_path, DATA, name="good")
     bad = by_hand.log(tmp_path, by_hand.experiment() + by_hand.episode(variables=2**60), name="bad")

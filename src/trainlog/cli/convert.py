@@ -21,7 +21,7 @@ from trainlog.catalog.workers import in_order, run_all
 from trainlog.cli.output import OutputPath, echo, progress, strict_json
 from trainlog.errors import CodecError, TrainlogError
 from trainlog.model import Role, Variable
-from trainlog.storage.location import fixed_part, is_folder, location
+from trainlog.storage.location import fixed_part, is_folder, location, named
 from trainlog.storage.replace import delete_leftovers
 
 __all__ = ["command"]
@@ -155,7 +155,7 @@ def _target(source: Path, folder: Path, codec: str | None) -> Path:
     new = registry.find_codec(codec or "flog").suffixes[0]
     if codec is None and old.lower() == new:
         raise click.UsageError(f"{source} is already a {new} file; choose another format with --to CODEC")
-    return folder / (source.name[: len(source.name) - len(old)] + new)
+    return folder / (named(source).name.removesuffix(old) + new)
 
 
 def _check_targets_differ(plan: list[tuple[Path, Path]]) -> None:

@@ -23,6 +23,7 @@ from trainlog.live_log.columns import Series
 from trainlog.live_log.log import FileState, Log
 from trainlog.model import Kind
 from trainlog.printable import human_time
+from trainlog.storage.location import named
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -157,7 +158,7 @@ class _View:
             size,
             *filter(None, [self._note]),
         ]
-        name, told = markup(self._path.name), markup("  ".join(facts))
+        name, told = markup(named(self._path).name), markup("  ".join(facts))
         head = Text.from_markup(f"[bold]{name}[/]  {subject}  [dim]{told}[/]")
         table = Table(box=None, padding=(0, 1), header_style="dim", expand=False)
         table.add_column("key", no_wrap=True, max_width=28)

@@ -35,6 +35,7 @@ __all__ = [
     "is_url",
     "local_path",
     "location",
+    "named",
     "written_path",
 ]
 
@@ -352,6 +353,11 @@ def location(path: Any) -> Path:
         return RemotePath(f"file://{path.absolute()}")  # one log, as in a bucket
     found: Path = path
     return found
+
+
+def named(path: Path) -> Path:
+    """*path*, or the folder that ``.`` or ``..`` stands for, under its own name."""
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def file_of(url: str) -> str:

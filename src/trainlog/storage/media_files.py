@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.storage.location import location
+from trainlog.storage.location import location, named
 from trainlog.storage.source import Source
 
 __all__ = ["media_file", "media_folder", "with_image"]
@@ -19,7 +19,7 @@ _MOST: Final = 1 << 26  # bytes of an image that is included in a frame
 
 def media_folder(log: str | os.PathLike[str]) -> Path:
     """The folder of the files that belong to the log at that path; a compressed copy next to the log shares it."""
-    path = location(log)
+    path = named(location(log))
     return path.with_name(f"{path.name.removesuffix('.zst')}.media")
 
 
