@@ -320,6 +320,8 @@ def test_headers_that_cannot_be_held(tmp_path: Path) -> None:
     path = tmp_path / "a.simion.log"
     with pytest.raises(UnsupportedFrame, match="only declared columns"):
         trainlog.create(path)
+    with pytest.raises(UnsupportedFrame, match="descriptor of 30,000 variables would have"):
+        trainlog.create(path, variables=[Variable(f"weights/{n}", "state") for n in range(30_000)])
     for meta in (
         {"version": 5},
         {"episodes": 2**63},

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from trainlog.codec import Writer
 from trainlog.codecs.simion.declare_columns import leaves, number
-from trainlog.codecs.simion.descriptor import can_hold
+from trainlog.codecs.simion.descriptor import MAX_SIZE, can_hold
 from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, UNFINISHED, keys_for
 from trainlog.codecs.simion.functions import Sample, SampleHead
 from trainlog.codecs.simion.layout import (
@@ -79,7 +79,8 @@ class SimionWriter(Writer):
         Raises:
             LogExists: when one of them already exists.
             LogWriteError: when they cannot be created.
-            UnsupportedFrame: when the header declares no variables, or functions that no function log can hold.
+            UnsupportedFrame: when the header declares no variables, too many for a descriptor, or functions that no
+                function log can hold.
 
         """
         self._origin = Origin.of(header)
@@ -109,6 +110,11 @@ class SimionWriter(Writer):
     def _begin(self, names: tuple[Path, Path, Path], header: Header) -> None:
         path, data, learned = names
         text = self._origin.descriptor_for(header, *names)
+        if len(text) > MAX_SIZE:
+            raise UnsupportedFrame(
+                f"the descriptor of {len(header.variables):,} variables would have {len(text):,} bytes; "
+                f"{MAX_SIZE:,} are the most"
+            )
         version, episodes = self._origin.version, self._origin.episodes
         first = b"" if version is None else EXPERIMENT.pack(Magic.EXPERIMENT, version, episodes or 0)
         self._data = AppendFile(data, first)
