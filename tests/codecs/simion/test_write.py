@@ -237,9 +237,8 @@ def test_what_is_lost_is_counted(tmp_path: Path) -> None:
 
 def test_what_is_lost_of_a_log_of_another_trainer(tmp_path: Path) -> None:
     end = Frame(9.0, Kind.EVENT, {"type": "episode_end", "msg": "over", "terminated": True})
-    with trainlog.create(
-        tmp_path / "a.simion.log", variables=[Variable("a\x1bb", "state", key="x")], phase=2, run={"host": "h"}
-    ) as log:
+    variables = [Variable("a\x1bb", "state", low=0.0, key="x"), Variable("x", unit="J", low=0, high=1, circular=True)]
+    with trainlog.create(tmp_path / "a.simion.log", variables=variables, phase=2, run={"host": "h"}) as log:
         log.write_all(
             [start(), *(Frame(0.0, Kind.CREATURE, {"step": n, "x": 2**53 + 1}) for n in (0.0, 1.5, "7")), end]
         )
@@ -247,14 +246,17 @@ def test_what_is_lost_of_a_log_of_another_trainer(tmp_path: Path) -> None:
         "header: phase": 1,
         "header: run": 1,
         "names with characters that XML cannot hold": 1,
-        "creature: digits of x, beyond double precision": 3,
+        "header: low of a state variable": 1,
+        "header: unit of a stat variable": 1,
+        "header: circular of a stat variable": 1,
+        "creature: digits of x, beyond double precision": 6,
         "creature: a step that is not a whole number, the next one was taken": 2,
         "event: terminated of an episode_end": 1,
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         back = trainlog.open(tmp_path / "a.simion.log")
-    assert [one.name for one in back.header.variables] == ["a\ufffdb"]
+    assert [one.name for one in back.header.variables] == ["a\ufffdb", "x"]
     assert back.table("creature")["step"].tolist() == [0, 1, 2]
 
 

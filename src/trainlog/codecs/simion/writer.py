@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from trainlog.codec import Writer
 from trainlog.codecs.simion.declare_columns import leaves, number
-from trainlog.codecs.simion.descriptor import MAX_SIZE, can_hold
+from trainlog.codecs.simion.descriptor import MAX_SIZE, can_hold, parse
 from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, UNFINISHED, keys_for
 from trainlog.codecs.simion.functions import Sample, SampleHead
 from trainlog.codecs.simion.layout import (
@@ -114,6 +114,13 @@ class SimionWriter(Writer):
             raise UnsupportedFrame(
                 f"the descriptor of {len(header.variables):,} variables would have {len(text):,} bytes; "
                 f"{MAX_SIZE:,} are the most"
+            )
+        for variable, kept in zip(header.variables, parse(text, path).variables, strict=False):
+            facts = {fact: getattr(variable, fact) for fact in ("unit", "low", "high", "circular")}
+            self.losses.update(
+                f"header: {fact} of a {variable.role} variable"
+                for fact, value in facts.items()
+                if value == value and getattr(kept, fact) != value
             )
         version, episodes = self._origin.version, self._origin.episodes
         first = b"" if version is None else EXPERIMENT.pack(Magic.EXPERIMENT, version, episodes or 0)
