@@ -318,6 +318,14 @@ def test_a_frame_that_cannot_be_held_is_not_begun(tmp_path: Path, frame: Frame, 
         assert bytes_of(path) == before
 
 
+def test_an_item_of_a_list_and_a_key_of_its_name(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.flog") as log:
+        log.write(Frame(0.0, Kind.CREATURE, {"step": 1, "pos": [1.0, 2.0], "pos/0": 7.0}))
+    done = trainlog.convert(tmp_path / "a.flog", tmp_path / "a.simion.log", variables=[Variable("pos", "state")])
+    assert done.losses == {"creature: pos/0#2": 1}
+    assert trainlog.open(done.target).table("creature")["state/pos/0"].tolist() == [1.0]
+
+
 def test_headers_that_cannot_be_held(tmp_path: Path) -> None:
     path = tmp_path / "a.simion.log"
     with pytest.raises(UnsupportedFrame, match="only declared columns"):

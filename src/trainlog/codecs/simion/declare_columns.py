@@ -14,7 +14,7 @@ from trainlog.codec import Reader
 from trainlog.codecs.simion.provenance import KEY, Origin
 from trainlog.errors import CodecError
 from trainlog.model import Header, Kind, Variable
-from trainlog.table.values import flatten
+from trainlog.table.values import column_name, flatten
 
 __all__ = ["declare_columns", "leaves", "number"]
 
@@ -22,13 +22,13 @@ _SHOWN: Final = 1000  # frames that are read to list the keys of a log
 
 
 def leaves(data: Mapping[Any, Any]) -> dict[str, Any]:
-    """Flatten *data*: maps as in tables (``gait/phase``), and lists by index (``pos/0``)."""
+    """Flatten *data*: maps as in tables (``gait/phase``), and lists by index (``pos/0``); repetitions are numbered."""
     flat: dict[str, Any] = {}
     for key, value in flatten(data).items():
+        found = {key: value}
         if isinstance(value, list | tuple | np.ndarray):
-            flat |= leaves({f"{key}/{i}": item for i, item in enumerate(value)})
-        else:
-            flat[key] = value
+            found = leaves({f"{key}/{i}": item for i, item in enumerate(value)})
+        flat |= found if flat.keys().isdisjoint(found) else {column_name(one, flat): found[one] for one in found}
     return flat
 
 
