@@ -318,6 +318,20 @@ def test_a_frame_that_cannot_be_held_is_not_begun(tmp_path: Path, frame: Frame, 
         assert bytes_of(path) == before
 
 
+def test_values_that_no_step_takes_are_counted(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.simion.log", variables=COLUMNS) as log:
+        for n in range(3):
+            for reward in (n + 0.25, n + 0.5):
+                log.write(Frame(n, Kind.STATS, {"reward/r": reward}))
+            log.write(Frame(n, Kind.CREATURE, {"step": n, "state/x": 1.0, **({"reward/r": 9.0} if n == 1 else {})}))
+        log.write(Frame(3, Kind.STATS, {"reward/r": 4.0}))
+    assert trainlog.open(tmp_path / "a.simion.log").table("creature")["reward/r"].tolist() == [0.5, 9.0, 2.5]
+    assert dict(log.losses) == {
+        "creature: a step without reward/r, the last value was taken": 2,
+        "stats: reward/r that no step took": 5,
+    }
+
+
 def test_an_item_of_a_list_and_a_key_of_its_name(tmp_path: Path) -> None:
     with trainlog.create(tmp_path / "a.flog") as log:
         log.write(Frame(0.0, Kind.CREATURE, {"step": 1, "pos": [1.0, 2.0], "pos/0": 7.0}))
@@ -408,6 +422,7 @@ def test_a_log_that_never_was_simion(tmp_path: Path) -> None:
         "stats: name": 4,
         "creature: a step without reward, NaN was": 1,
         "creature: a step without reward, the last value was taken": 3,
+        "stats: reward that no step took": 1,
     }
     back = trainlog.open(target)
     assert [variable.key for variable in back.header.variables] == [

@@ -99,6 +99,7 @@ class SimionWriter(Writer):
         self._known = frozenset((*STEP_KEYS, *self._keys))
         self._values = _getter(self._keys)
         self._latest: dict[str, float] = {}
+        self._unused: dict[str, Kind] = {}  # keys whose latest value is in no step so far, and the kind of its frame
         self._open: _Open | None = None
         self._started: Counter[int] = Counter()
         self._ended = 0
@@ -201,6 +202,7 @@ class SimionWriter(Writer):
             if key not in flat:
                 instead = "the last value was taken" if key in self._latest else "NaN was"
                 self.losses[f"{frame.kind}: a step without {key}, {instead}"] += 1
+                self._unused.pop(key, None)
             values.append(flat.get(key, self._latest.get(key, nan)))
         return values
 
@@ -209,9 +211,14 @@ class SimionWriter(Writer):
         for key, value in leaves(frame.data).items():
             as_number = number(value)
             if key in self._keys and as_number is not None:
-                self._latest[key] = as_number
+                self._count_unused(key)
+                self._latest[key], self._unused[key] = as_number, frame.kind
             else:
                 self.losses[f"{frame.kind}: {key}"] += 1
+
+    def _count_unused(self, key: str) -> None:
+        if (kind := self._unused.pop(key, None)) is not None:
+            self.losses[f"{kind}: {key} that no step took"] += 1
 
     def _write_event(self, frame: Frame) -> None:
         what = frame.data.get("type")
@@ -300,6 +307,8 @@ class SimionWriter(Writer):
             LogWriteError: when the end cannot be written. The files are closed nevertheless.
 
         """
+        for key in [*self._unused]:
+            self._count_unused(key)
         try:
             if self._open is not None and self._open.is_implied:
                 self._finish()
