@@ -64,3 +64,20 @@ def test_batches_and_a_second_training(model: Any, tmp_path: Path) -> None:
     assert np.isfinite(table["batch/loss"]).tolist() == [True, True, False] * 3
     with pytest.raises(ValueError, match="every is a number of batches"):
         TrainlogCallback(tmp_path / "b.flog", every=-1)
+
+
+def test_a_step_that_runs_several_batches_counts_them_all(model: Any, tmp_path: Path) -> None:
+    import keras
+
+    from trainlog.integrations.keras import TrainlogCallback
+
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch runs one batch at a time")
+    several = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    several.compile("sgd", "mse", steps_per_execution=3)  # of four batches: three, and then one
+    x, y = data()
+    several.fit(x, y, batch_size=16, epochs=2, callbacks=[TrainlogCallback(tmp_path / "run.flog", every=2)], verbose=0)
+    table = trainlog.open(tmp_path / "run.flog").table("stats")
+    assert int(several.optimizer.iterations.value) == 8
+    assert table["step"].tolist() == [3, 4, 4, 7, 8, 8]
+    assert np.isfinite(table["batch/loss"]).tolist() == [True, True, False] * 2

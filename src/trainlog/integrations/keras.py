@@ -47,23 +47,27 @@ class TrainlogCallback(Callback):
             raise ValueError(f"every is a number of batches, 0 for none, not {every!r}")
         self._log = LateLog(log, settings)
         self._every = every
-        self._batches = 0
+        self._batches = self._before_epoch = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Start the log."""
+        self._before_epoch = self._batches
         optimizer = getattr(self.model, "optimizer", None)
         facts = {"model": self.model.name, "optimizer": None if optimizer is None else optimizer.get_config()}
         self._log.hyperparameters({**facts, **(self.params or {})})
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count a batch, and record it if requested."""
-        self._batches += 1
-        if self._every and self._batches % self._every == 0:
+        """Count a batch, or several that Keras runs as one (``steps_per_execution``), and record it if requested."""
+        before, in_epoch = self._batches, (self.params or {}).get("steps")
+        # The last execution of an epoch has the number of a batch that may not exist.
+        self._batches = self._before_epoch + (batch + 1 if in_epoch is None else min(batch + 1, in_epoch))
+        if self._every and self._batches // self._every > before // self._every:
             values = {f"batch/{key}": value for key, value in (logs or {}).items()}
             self._log.recorder().record_stats_frame(None, stats(values, self._batches))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Record an epoch."""
+        self._before_epoch = self._batches
         self._log.recorder().record_stats_frame(None, stats({"epoch": epoch, **(logs or {})}, self._batches))
 
     def on_train_end(self, logs: Any = None) -> None:
