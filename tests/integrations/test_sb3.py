@@ -120,6 +120,20 @@ def test_training_that_goes_on_goes_on_in_the_log(sb3: Any, tmp_path: Path, clos
         assert [one.length for one in episodes][: len(theirs)] == theirs
 
 
+def test_the_metadata_are_arguments_so_runs_differ_only_in_their_seed(sb3: Any, tmp_path: Path) -> None:
+    from trainlog.catalog.groups import varying
+    from trainlog.integrations.sb3 import TrainlogCallback
+
+    for seed in (1, 2):
+        model = sb3.DQN("MlpPolicy", "CartPole-v1", learning_starts=5, seed=seed, device="cpu")
+        for again in range(seed):  # the second run is continued, with a new callback
+            callback = TrainlogCallback(tmp_path / f"{seed}.flog", recorder={"resume": again > 0})
+            model.learn(20, callback=callback, reset_num_timesteps=False)
+    rows = [trainlog.open(tmp_path / f"{seed}.flog").header.meta for seed in (1, 2)]
+    assert varying(rows) == ["seed"]
+    assert (rows[0]["learning_starts"], rows[0]["exploration_fraction"], rows[0]["n_envs"]) == (5, 0.1, 1)
+
+
 def test_media_hyperparameters_and_excluded_keys(sb3: Any, tmp_path: Path) -> None:
     from stable_baselines3.common.logger import Figure, HParam, Image, Logger, Video
 

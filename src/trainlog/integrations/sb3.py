@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 import numpy as np
 
@@ -29,6 +29,9 @@ __all__ = ["TrainlogCallback", "TrainlogOutputFormat"]
 
 NAME = "trainlog"
 """The name for excluding keys: ``logger.record("time/fps", fps, exclude="trainlog")``."""
+
+
+_PROGRESS: Final = ("start_time", "num_timesteps", "exploration_rate")  # attributes of algorithms, not arguments
 
 
 class TrainlogOutputFormat(KVWriter):
@@ -175,7 +178,7 @@ class TrainlogCallback(BaseCallback):
 
 def _facts(model: Any) -> dict[str, Any]:
     """The algorithm, its arguments that are numbers or text, and the environment."""
-    values = {key: one for key, one in vars(model).items() if not key.startswith("_")}
+    values = {key: one for key, one in vars(model).items() if not key.startswith("_") and key not in _PROGRESS}
     facts = {key: one for key, one in values.items() if isinstance(one, str | int | float)}
     spec = model.env.get_attr("spec")[0] if model.env is not None else None
     name = getattr(spec, "id", "")
