@@ -134,6 +134,32 @@ def test_the_metadata_are_arguments_so_runs_differ_only_in_their_seed(sb3: Any, 
     assert (rows[0]["learning_starts"], rows[0]["exploration_fraction"], rows[0]["n_envs"]) == (5, 0.1, 1)
 
 
+def test_environments_need_no_specification(sb3: Any, tmp_path: Path) -> None:
+    from stable_baselines3.common.vec_env import VecEnvWrapper
+
+    from trainlog.integrations.sb3 import TrainlogCallback
+
+    class Plain(VecEnvWrapper):
+        """Like an adapter of a simulator that has no attributes to be asked for."""
+
+        def reset(self) -> Any:
+            return self.venv.reset()
+
+        def step_wait(self) -> Any:
+            return self.venv.step_wait()
+
+        def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+            if attr_name == "spec":
+                raise AttributeError(attr_name)
+            return self.venv.get_attr(attr_name, indices)
+
+    made = sb3.PPO("MlpPolicy", "CartPole-v1", n_steps=64, device="cpu").env
+    model = sb3.PPO("MlpPolicy", Plain(made), n_steps=64, device="cpu")
+    model.learn(64, callback=TrainlogCallback(tmp_path / "run.flog"))
+    assert trainlog.open(tmp_path / "run.flog").header.meta["env"] == ""
+    assert trainlog.open(tmp_path / "run.flog").table("creature").rows == 64
+
+
 def test_media_hyperparameters_and_excluded_keys(sb3: Any, tmp_path: Path) -> None:
     from stable_baselines3.common.logger import Figure, HParam, Image, Logger, Video
 

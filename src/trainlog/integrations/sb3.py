@@ -180,6 +180,8 @@ def _facts(model: Any) -> dict[str, Any]:
     """The algorithm, its arguments that are numbers or text, and the environment."""
     values = {key: one for key, one in vars(model).items() if not key.startswith("_") and key not in _PROGRESS}
     facts = {key: one for key, one in values.items() if isinstance(one, str | int | float)}
-    spec = model.env.get_attr("spec")[0] if model.env is not None else None
-    name = getattr(spec, "id", "")
+    try:
+        name = getattr(model.env.get_attr("spec")[0], "id", "")
+    except AttributeError:  # the environment of an adapter has no such attribute, or is missing
+        name = ""
     return {"algorithm": type(model).__name__, "policy": type(model.policy).__name__, "env": name, **facts}
