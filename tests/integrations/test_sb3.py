@@ -134,6 +134,21 @@ def test_the_metadata_are_arguments_so_runs_differ_only_in_their_seed(sb3: Any, 
     assert (rows[0]["learning_starts"], rows[0]["exploration_fraction"], rows[0]["n_envs"]) == (5, 0.1, 1)
 
 
+def test_steps_go_on_when_training_counts_them_from_zero_again(sb3: Any, tmp_path: Path) -> None:
+    from trainlog.integrations.sb3 import TrainlogCallback
+
+    model = sb3.PPO("MlpPolicy", "CartPole-v1", n_steps=64, seed=1, device="cpu")
+    callback = TrainlogCallback(tmp_path / "run.flog")
+    model.learn(128, callback=callback)
+    model.learn(128, callback=callback)
+    model.learn(64, callback=callback, reset_num_timesteps=False)
+    rows = dumped(tmp_path / "run.flog")
+    assert [row["time/total_timesteps"] for row in rows] == [64, 128, 64, 128, 192]
+    assert [row["step"] for row in rows] == [64, 128, 192, 256, 320]
+    steps = trainlog.open(tmp_path / "run.flog").table("stats")["step"]
+    assert (np.diff(steps) >= 0).all()
+
+
 def test_environments_need_no_specification(sb3: Any, tmp_path: Path) -> None:
     from stable_baselines3.common.vec_env import VecEnvWrapper
 

@@ -55,10 +55,15 @@ class TrainlogOutputFormat(KVWriter):
         self._is_own = not isinstance(log, TrainingRecorder)
         self.log = log if isinstance(log, TrainingRecorder) else TrainingRecorder(log, **settings)
         self._media = MediaRecorder(self.log)
+        self._before = 0
+
+    def count_from(self, step: int) -> None:
+        """Add *step* to the steps of all dumps: those that were made before the logger's count began."""
+        self._before = step
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Record one dump of the logger; raises as `trainlog.TrainingRecorder.record_stats_frame`."""
-        now = self.log.now()
+        now, step = self.log.now(), self._before + step
         values: dict[str, Any] = {}
         for key, value in key_values.items():
             match value:
@@ -125,6 +130,7 @@ class TrainlogCallback(BaseCallback):
         self._settings = settings
         self._format: TrainlogOutputFormat | None = None
         self._steps: VectorRecorder | None = None
+        self._before = 0  # the steps of earlier calls of ``learn``, which the algorithm does not count any more
 
     @property
     def log(self) -> TrainingRecorder:
@@ -147,10 +153,11 @@ class TrainlogCallback(BaseCallback):
             begun: Settings = {"step": self.num_timesteps, **self._settings}
             self._steps = VectorRecorder(self.log, self.training_env.num_envs, "same_step", **begun)
             self._steps.reset(last)
-            return
         self._steps.log = self.log
         if self.num_timesteps == 0:  # the environments were reset
             self._steps.reset(last)
+            self._before = self._steps.steps
+        self._format.count_from(self._before)
 
     def _on_step(self) -> bool:
         infos, dones = self.locals["infos"], np.asarray(self.locals["dones"], np.bool_)
