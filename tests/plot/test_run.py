@@ -12,7 +12,7 @@ import trainlog
 from made_logs import training, write_log
 from trainlog import Kind, Reader
 from trainlog.errors import PlotError
-from trainlog.plot import Metric, Run, runs_of
+from trainlog.plot import Metric, PlotOptions, Run, pictures, runs_of
 
 
 def run_of(tmp_path: Path, *rows: dict, **more) -> Run:
@@ -160,6 +160,24 @@ def test_evaluation_and_training_are_apart(tmp_path: Path) -> None:
     (metric,) = run.find("return")
     found = run.points(metric, "episode")
     assert {name: y.tolist() for name, (_, y) in found.items()} == {"evaluation": [0, 3], "training": [1, 2, 4, 5]}
+
+
+def test_rows_without_a_type_of_episode_are_a_curve_of_their_own(tmp_path: Path) -> None:
+    types = ["training", "evaluation", None]
+    rows = [
+        {"step": n, **({"return": n, "episode_type": types[n % 3]} if types[n % 3] else {"loss": n})} for n in range(9)
+    ]
+    run = run_of(tmp_path, *rows, {"step": 9, "return": 9})
+    found = {str(metric): run.points(metric, "step") for name in ("loss", "return") for metric in run.find(name)}
+    assert {name: y.tolist() for name, (_, y) in found["loss"].items()} == {"": [2, 5, 8]}
+    assert {name: y.tolist() for name, (_, y) in found["return"].items()} == {
+        "training": [0, 3, 6],
+        "evaluation": [1, 4, 7],
+        "": [9],
+    }
+    assert {"loss", "return"} <= {picture.name for picture in pictures([run])}
+    (scores,) = pictures([run], PlotOptions(y=("loss",), kind="intervals"))
+    assert "type" not in scores.figure.caption  # type: ignore[union-attr]
 
 
 def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ class GroupCurves:
         return {**numbers, "bins": found.bins, "n": len(curves), "tasks": len(set(tasks))}
 
     def _curve(self, points: _Points) -> tuple[Floats, Floats] | None:
-        found = points.get(self.part) or (next(iter(points.values()), None) if not self.part else points.get(""))
+        is_any = not self.part or points.keys() == {""}
+        found = next(iter(points.values()), None) if is_any else points.get(self.part)
         smooth = None if found is None or self.smooth == 0 else smoothed(found[1], self.smooth)
         return found if found is None or smooth is None else (found[0], smooth.values)
 

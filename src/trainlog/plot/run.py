@@ -274,14 +274,16 @@ class Run:
     def points(self, metric: Metric, name: AxisName) -> dict[str, tuple[Floats, Floats]]:
         """The metric as (x, y), both float64 of shape (n,), without frames that lack the metric or the axis.
 
-        There is one curve, named ``""``, or one per type of episode if there are several types.
+        There is one curve, named ``""``, or one per type of episode if there are several types; then ``""`` has the
+        rows without a type, such as those of losses.
         """
         columns = self.columns(metric.kind)
         x, y = self.axis_values(metric.kind, name), columns.numbers(metric.key, metric.part)
         keep = np.isfinite(x) & columns.present(metric.key)
         split = self._split if metric.kind == Kind.STATS else {}
-        parts = {part: rows & keep for part, rows in split.items()} or {"": keep}
-        if keep.all() and "" in parts:
+        parts = {part: rows & keep for part, rows in split.items()}
+        parts[""] = keep & ~np.logical_or.reduce([*parts.values()]) if parts else keep
+        if keep.all() and not split:
             return {"": (x, y)} if len(x) else {}
         return {part: (x[rows], y[rows]) for part, rows in parts.items() if rows.any()}
 

@@ -84,7 +84,7 @@ def _by_type(metric: Metric, run: Run, axis: Axis) -> dict[str, tuple[Floats, Fl
     points = run.points(metric, axis.name)
     if "" in points and metric.kind == Kind.STATS and "episode_type" in columns.table:
         names = dict.fromkeys(name for name in columns.table["episode_type"].tolist() if isinstance(name, str))
-        return {next(iter(names), ""): points[""]}
+        return {next(iter(names)): points[""]} if len(names) == 1 else points
     return points
 
 
