@@ -134,6 +134,20 @@ def test_the_metadata_are_arguments_so_runs_differ_only_in_their_seed(sb3: Any, 
     assert (rows[0]["learning_starts"], rows[0]["exploration_fraction"], rows[0]["n_envs"]) == (5, 0.1, 1)
 
 
+def test_the_task_is_the_environment(sb3: Any, tmp_path: Path) -> None:
+    from trainlog.integrations.sb3 import TrainlogCallback
+
+    runs = [("PPO", "CartPole-v1", 1), ("PPO", "CartPole-v1", 2), ("A2C", "CartPole-v1", 1), ("PPO", "Acrobot-v1", 1)]
+    for algorithm, env, seed in runs:
+        model = getattr(sb3, algorithm)("MlpPolicy", env, n_steps=64, seed=seed, device="cpu")
+        model.learn(600, callback=TrainlogCallback(tmp_path / f"{algorithm}-{env}-{seed}.flog"))
+    found = trainlog.runs(tmp_path)
+    assert {run.task for run in found} == {"CartPole-v1", "Acrobot-v1"}
+    chosen = (found, found.filter("CartPole"))
+    captions = [one.plot(y=("return",), by="algorithm")[0].figure.caption for one in chosen]
+    assert ["different tasks are not averaged" in caption for caption in captions] == [True, False]
+
+
 def test_steps_go_on_when_training_counts_them_from_zero_again(sb3: Any, tmp_path: Path) -> None:
     from trainlog.integrations.sb3 import TrainlogCallback
 

@@ -144,8 +144,9 @@ class TrainlogCallback(BaseCallback):
         if isinstance(self._to, TrainingRecorder):
             self._format = TrainlogOutputFormat(self._to)
         else:
-            given = {"task": type(self.model).__name__, **self._arguments}
-            settings = settings_with(_facts(self.model), given, again=self._steps is not None)
+            facts = _facts(self.model)
+            given = {"task": facts["env"], **self._arguments}
+            settings = settings_with(facts, given, again=self._steps is not None)
             self._format = TrainlogOutputFormat(self._to, **settings)
         self.logger.output_formats.append(self._format)
         last = self.model._last_obs if self._observations else None
