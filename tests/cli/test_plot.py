@@ -91,6 +91,8 @@ def test_an_animation(logs: list[Path], tmp_path: Path) -> None:
         (["--log-y", "--ylim", "0,1"], "the limits of a logarithmic y axis must be above zero, not 0"),
         (["--log-y", "--ylim", ",0"], "the limits of a logarithmic y axis must be above zero, not 0"),
         (["--log-y", "--ylim=-5,1"], "the limits of a logarithmic y axis must be above zero, not -5"),
+        (["--line", "nan"], "a horizontal line is at a finite number, not nan"),
+        (["--line", "0.5", "--line", "-inf"], "a horizontal line is at a finite number, not -inf"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

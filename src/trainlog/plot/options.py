@@ -74,7 +74,7 @@ class PlotOptions:
         lines: y values of horizontal lines.
 
     Raises:
-        PlotError: for a limit of a logarithmic y axis that is not above zero.
+        PlotError: for a limit of a logarithmic y axis that is not above zero, and for a line that is not finite.
 
     """
 
@@ -103,6 +103,8 @@ class PlotOptions:
         low = min((limit for limit in self.ylim or () if limit is not None), default=1.0)
         if self.log_y and low <= 0:
             raise PlotError(f"the limits of a logarithmic y axis must be above zero, not {low:g}")
+        if odd := [line for line in self.lines if not math.isfinite(line)]:
+            raise PlotError(f"a horizontal line is at a finite number, not {odd[0]:g}")
 
 
 class PlotChoice(TypedDict, total=False):
