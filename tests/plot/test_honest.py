@@ -114,6 +114,14 @@ def test_every_value_can_be_seen_behind_its_mean(tmp_path: Path, theme: str) -> 
     assert mean.label == "centred mean of 21"
 
 
+@pytest.mark.parametrize("smooth", [None, 5])
+def test_a_smoothed_curve_has_the_gaps_of_its_values(tmp_path: Path, smooth: float | None) -> None:
+    values = np.where((np.arange(400) >= 100) & (np.arange(400) < 300), np.nan, NOISE)
+    _, *pieces = lines(drawn(noisy(tmp_path, reward=values.tolist()), "reward", smooth=smooth))
+    assert [bool((piece.x < 200).all()) for piece in pieces] == [True, False]
+    assert all(np.isfinite(piece.y).all() for piece in pieces)  # the gap is counted once
+
+
 def test_each_panel_names_its_window(tmp_path: Path) -> None:
     found = {
         picture.name: picture for picture in pictures([noisy(tmp_path, loss=NOISE.tolist(), other=NOISE.tolist())])

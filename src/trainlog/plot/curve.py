@@ -235,11 +235,10 @@ class MetricChart:
                 text = "" if self._is_shared else _y_label(self.metric)
                 for piece in self._segments(x):
                     self._marks.append(Line(x[piece], y[piece], text, raw, width=1.0, dash=dash))
-            known = np.isfinite(smooth.values)  # gaps are counted once, in the curve of the values
-            mean_x, mean = x, smooth.values
-            if band == "none" and not self._many and not known.all():
-                mean_x, mean = x[known], mean[known]
-            for piece in self._segments(mean_x):
+            # Gaps are counted once, in the curve of the values if there is one.
+            known = np.isfinite(smooth.values) | (band != "none" or self._many)
+            mean_x, mean = x[known], smooth.values[known]
+            for piece in self._segments(mean_x, np.diff(np.flatnonzero(known)) > 1):
                 self._marks.append(
                     Line(mean_x[piece], mean[piece], legend or smooth.label, color, width=2.25, dash=dash)
                 )
@@ -260,20 +259,20 @@ class MetricChart:
             jumps: npt.NDArray[np.bool_] = np.abs(np.diff(y)) > half_turn
         return jumps
 
-    def _segments(self, x: Floats, wraps: npt.NDArray[np.bool_] | None = None) -> list[slice]:
-        """The parts of a curve without a line between them: split where x goes back, angles wrap, or states pause."""
+    def _segments(self, x: Floats, breaks: npt.NDArray[np.bool_] | None = None) -> list[slice]:
+        """The parts of a curve without a line between them: split where x goes back, states pause, and at *breaks*."""
         steps = np.diff(x)
         back = steps < 0
         if count := int(np.count_nonzero(back)):
             self.notes[f"{self.axis.name} goes back {f'{count:,} times' if count > 1 else 'once'}"] = None
         if self.metric.kind == Kind.CREATURE and (steps > 0).any():
             back |= steps > _LONG_GAP * np.median(steps[steps > 0])
-        if wraps is not None:
-            back |= wraps
-        breaks = np.flatnonzero(back) + 1
-        if not len(breaks) or len(breaks) > _MAX_PIECES:
+        if breaks is not None:
+            back |= breaks
+        starts = np.flatnonzero(back) + 1
+        if not len(starts) or len(starts) > _MAX_PIECES:
             return [slice(None)]
-        return [slice(start, stop) for start, stop in itertools.pairwise([0, *breaks.tolist(), len(x)])]
+        return [slice(start, stop) for start, stop in itertools.pairwise([0, *starts.tolist(), len(x)])]
 
     def _shades(self, color: Color) -> tuple[Color, Color]:
         """The colors of a curve of all values and of its mean."""
