@@ -125,6 +125,13 @@ def test_a_straight_line_stays_what_it_is(count: int, window: int, slope: float,
     np.testing.assert_allclose(found[inside], line[inside], rtol=1e-9, atol=1e-6)
 
 
+@pytest.mark.parametrize(("before", "after"), [(30, 0), (0, 30), (30, 30), (75, 0), (0, 75)])
+def test_a_smoothed_curve_begins_and_ends_where_its_values_do(before: int, after: int) -> None:
+    values = np.arange(80.0)
+    values[:before] = values[80 - after :] = np.nan
+    np.testing.assert_array_equal(np.isfinite(centered_average(values, 21)), np.isfinite(values))
+
+
 def test_a_smoothed_curve_does_not_end_in_a_single_value() -> None:
     noise = np.random.default_rng(0).normal(size=(400, 600))
     ends = np.array([centered_average(row, 21)[[0, 300, -1]] for row in noise]).std(axis=0)

@@ -64,6 +64,9 @@ def centered_average(values: ArrayLike, window: int) -> FloatArray:
     averages[half : len(column) - half] = moving_average(column, 2 * half + 1)[2 * half :]
     for side, edge in ((slice(None), averages[:half]), (slice(None, None, -1), averages[::-1][:half])):
         edge[:] = _line_at_start(column[side][: 2 * half])
+    known = np.isfinite(column)
+    averages[: known.argmax()] = np.nan
+    averages[len(column) - known[::-1].argmax() :] = np.nan
     return averages
 
 
@@ -87,7 +90,6 @@ def _line_at_start(values: FloatArray) -> FloatArray:
         slope = np.where(spread > 0, (count * sum_xy - sum_x * sum_y) / spread, 0.0)
         line: FloatArray = sum_y / count + slope * (np.arange(half) - sum_x / count)
         line = np.clip(line, lowest, highest) + middle
-        line[: min(int(finite.argmax()), half)] = np.nan
         return np.ldexp(line, exponent) if exponent else line
 
 
