@@ -122,6 +122,17 @@ def test_a_smoothed_curve_has_the_gaps_of_its_values(tmp_path: Path, smooth: flo
     assert all(np.isfinite(piece.y).all() for piece in pieces)  # the gap is counted once
 
 
+@pytest.mark.parametrize("options", [{"band": "ci"}, {"center": "iqm", "smooth": 0}, {"smooth": 5}, {}])
+@pytest.mark.parametrize("count", [2, 5, 30])
+def test_values_that_a_figure_leaves_out_are_counted(tmp_path: Path, count: int, options: dict[str, Any]) -> None:
+    values = [float("nan") if n in (70, 200) else value for n, value in enumerate(NOISE)]
+    logs = [noisy(tmp_path / str(n), reward=values if n == 0 else NOISE) for n in range(count)]
+    (picture,) = pictures(runs_of([run.reader for run in logs]), PlotOptions(y=("reward",), **options))
+    assert isinstance(picture.figure, Chart)
+    texts = [mark.text for mark in layout(picture.figure, 960, 540).marks if isinstance(mark, Text)]
+    assert any("left out: 2 NaN" in text or "Not drawn: 2 NaN" in text for text in texts)
+
+
 def test_each_panel_names_its_window(tmp_path: Path) -> None:
     found = {
         picture.name: picture for picture in pictures([noisy(tmp_path, loss=NOISE.tolist(), other=NOISE.tolist())])

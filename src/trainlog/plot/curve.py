@@ -94,6 +94,7 @@ class MetricChart:
         self._is_shared = self._several or bool(name)  # with the curves of other groups, or of other metrics
         self._many = len(curves) > _MAX_RAW
         self._counts: dict[str, int] = {}
+        self._left_out = 0  # values that are not finite, and that no mark shows as a gap
         self._thin: list[_Points] = []
         self._crowd = len(curves) > _MAX_STYLES and all(len(group.runs) == 1 for group, _, _ in curves)
         self._windows: dict[tuple[Run, str], float] = {}
@@ -110,6 +111,9 @@ class MetricChart:
         elif len(self._styles) > _MAX_STYLES:
             alike = f"{len(self._styles)} curves, of which those with one color and dash are not told apart"
             self.notes[alike] = None
+        if self._left_out:
+            of = f"{self._name}: " if self._name else ""
+            self.notes[f"{of}left out: {self._left_out:,} NaN or infinite"] = None
         self._note_counts(groups)
         runs = [run for group in groups for run in group.runs]
         if len(runs) == 1 and self._marks:
@@ -242,8 +246,10 @@ class MetricChart:
                 self._marks.append(
                     Line(mean_x[piece], mean[piece], legend or smooth.label, color, width=2.25, dash=dash)
                 )
+        hidden = self._many or self._crowd or band != "none"
+        if smooth is not None and hidden:
+            self._left_out += int(np.count_nonzero(~np.isfinite(points[1]) & np.isfinite(smooth.values)))
         if smooth is not None and (self._is_shared or self._crowd):
-            hidden = self._many or self._crowd or band != "none"
             of = "each run" if self._crowd else self._name or "lines"
             self.notes[
                 f"{of}: {smooth.label}{', single values are not drawn' if hidden else '; thin: every value'}"
@@ -294,6 +300,7 @@ class MetricChart:
         style = self._styles.of(group.label, self._name, part)
         color, dash = style.color, style.dash
         raw = [one for _, one in points]
+        self._left_out += sum(int(np.count_nonzero(~np.isfinite(y))) for _, y in raw)
         curves = []
         for run, (x, y) in points:
             smooth = smoothed(y, self._windows[run, part])
