@@ -365,6 +365,16 @@ def test_a_killed_process_loses_no_figure(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colors_have_names_in_both_themes(tmp_path: Path, theme: Any) -> None:
+    recorder = TrainingCurveRecorder(tmp_path, reward_color="steelblue", average_color="#123", theme=theme)
+    recorder.log_episode(0, 1.0)
+    recorder.save()
+    recorder.reward_color = "stealblue"
+    with pytest.raises(ValueError, match="'stealblue' is not a colour"):
+        recorder.save()
+
+
 def test_a_dark_theme_lightens_the_colors(tmp_path: Path) -> None:
     recorder = TrainingCurveRecorder(tmp_path, theme="dark")
     recorder.log_episode(0, 1.0)

@@ -91,7 +91,7 @@ class TrainingCurveRecorder:
         output_dir: folder of the figures; created when it is needed.
         prefix: the beginning of every file name.
         average_window: number of episodes in the moving averages.
-        reward_color, average_color, epsilon_color, option_color: ``#rrggbb``.
+        reward_color, average_color, epsilon_color, option_color: ``#rrggbb``, ``#rgb`` or a CSS name.
         reward_history, average_history, epsilon_history, option_history: a value for each episode; NaN for none.
         metric_histories: the same for each metric, by name.
         checkpoint_every: number of episodes between calls to ``save_checkpoint``; 0 for never.
@@ -375,7 +375,7 @@ class TrainingCurveRecorder:
 
     def _color(self, color: str) -> str:
         """The colour, lightened for a dark background."""
-        return mix(parse_color(color), "#ffffff", 0.45) if self.theme == "dark" else color
+        return mix(parse_color(color), "#ffffff", 0.45) if self.theme == "dark" else parse_color(color)
 
     def _x(self, values: Sequence[float]) -> Sequence[int] | None:
         """The numbers of the episodes; None when the caller filled the histories without them."""
