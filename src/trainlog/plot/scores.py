@@ -1,7 +1,7 @@
 """Scores of runs over tasks: the four figures of Agarwal et al., "Deep Reinforcement Learning at the Edge", 2021.
 
-The score of a run is the mean of the last tenth of its values of a metric, normalised as the options say. If there are
-several types of episodes, the score is that of the evaluations.
+The score of a run is the mean of a metric over the last tenth of its x axis, normalised as the options say. If there
+are several types of episodes, the score is that of the evaluations.
 """
 
 from __future__ import annotations
