@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -305,3 +307,12 @@ def test_infinite_scores_are_no_warning(center: CenterName) -> None:
 def test_welchs_test_of_infinite_scores_is_no_warning() -> None:
     for scores in ([1.0, 2, 3, 4, math.inf], [math.inf, -math.inf, 1, 2, 3], [-math.inf] * 5):
         assert math.isnan(statistics.welch(scores, [1.0, 2, math.inf]).p)
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_an_unknown_center_is_not_the_mean(count: int) -> None:
+    scores = np.arange(float(count))
+    center: Any = "IQM"
+    for function in (statistics.center_of, statistics.interval, partial(statistics.compare, scores)):
+        with pytest.raises(StatisticsError, match="there is no center 'IQM'; there are mean, iqm, median"):
+            function(scores, center)

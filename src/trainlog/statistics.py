@@ -139,7 +139,12 @@ def iqm(scores: Scores) -> Floats:
 
 
 def center_of(scores: Scores, center: CenterName) -> Floats:
-    """The `mean`, the `iqm` or the `median`; NaN where a score is NaN."""
+    """The `mean`, the `iqm` or the `median`; NaN where a score is NaN.
+
+    Raises:
+        StatisticsError: for another center, and for a task without runs.
+
+    """
     [tasks], exponent = scaled(_tasks(scores))
     return unscaled(_center(tasks, center), exponent)
 
@@ -572,6 +577,8 @@ def _upper(confidence: float) -> float:
 
 def _center(tasks: list[Floats], center: CenterName) -> Floats:
     """The center along the first axis of all tasks."""
+    if center not in CENTERS:
+        raise StatisticsError(f"there is no center {center!r}; there are {', '.join(CENTERS)}")
     if center == "iqm":
         pooled = np.concatenate(tasks)
         cut = len(pooled) // 4
