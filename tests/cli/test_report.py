@@ -44,6 +44,14 @@ def test_a_gate_failed(log: Path, tmp_path: Path) -> None:
     assert "❌" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_one_log_and_one_figure_are_not_plural(log: Path, tmp_path: Path) -> None:
+    done = run(log, "-o", tmp_path / "out", "-y", "reward")
+    assert ", 1 figure: " in done.stdout
+    (tmp_path / "empty.flog").touch()
+    run(tmp_path / "empty.flog", "-o", tmp_path / "out")
+    assert (tmp_path / "out" / "report.md").read_text().startswith("## 1 log: failed")
+
+
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three logs in ``old``, three that are as good in ``new``, three that are worse in ``worse``."""

@@ -109,7 +109,8 @@ def command(
     if content.comparison is not None:
         outcome = "passed" if content.comparison.passed else "FAILED"
         echo(f"{outcome}: baseline, {content.comparison.score}: {baseline_sentence(content.comparison)}")
-    echo(f"{len(written)} files in {output}, {len(content.pictures)} figures: {output / 'report.html'}")
+    figures = f"{len(content.pictures)} figure{'s' if len(content.pictures) != 1 else ''}"
+    echo(f"{len(written)} files in {output}, {figures}: {output / 'report.html'}")
     return 0 if content.passed else 1
 
 

@@ -156,9 +156,10 @@ def gather(
         except (PlotError, StatisticsError) as error:
             failures.append(Failure("baseline", error.message))
     # A metric without finite values is in no figure, but is the first that the reader must see.
+    count = len(checks) - len(old_checks)
     facts = tuple(facts_of(run, [*([] if options.y else undrawn_metrics(new)[1]), *metrics]) for run in new)
     return Content(
-        title=title or title_of(new, f"{len(checks) - len(old_checks)} logs"),
+        title=title or title_of(new, f"{count} log{'s' if count != 1 else ''}"),
         checks=tuple(checks),
         logs=facts,
         metrics=_names(facts),
