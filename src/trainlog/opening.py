@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex
 
 from trainlog import registry
 from trainlog.codec import Writer
@@ -24,7 +24,10 @@ from trainlog.storage.source import Source
 if TYPE_CHECKING:
     from trainlog.writers.uploading import UploadingWriter
 
-__all__ = ["OpenedLog", "RecordingPlace", "begin", "is_switched_off", "rank_of", "recording_place"]
+__all__ = ["UNNAMED", "OpenedLog", "RecordingPlace", "begin", "is_switched_off", "rank_of", "recording_place"]
+
+UNNAMED: Final = {"creature": "unknown", "task": ""}
+"""What the metadata of a log say when its recorder was given no names."""
 
 
 class OpenedLog(NamedTuple):
@@ -210,8 +213,7 @@ def _changed_metadata(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
         UnsupportedFrame: when they cannot be stored.
 
     """
-    default = {"creature": "unknown", "task": ""}
-    values = {key: one for key, one in plain_metadata(given).items() if key != "shard" and default.get(key) != one}
+    values = {key: one for key, one in plain_metadata(given).items() if key != "shard" and UNNAMED.get(key) != one}
     return {key: storable(one) for key, one in values.items() if key not in old or old[key] != one}
 
 

@@ -259,7 +259,28 @@ def test_a_resumed_run_has_its_configuration_summary_and_name() -> None:
         run.config.seed = 1
     meta = trainlog.open("runs/p/x.flog").header.meta
     assert [meta[key] for key in ("lr", "batch", "seed", "tags")] == [0.2, 4, 1, ["t"]]
-    assert (meta["name"], meta["task"], meta["summary"]) == ("named", "named", {"best": 3})
+    assert (meta["name"], meta["task"], meta["summary"]) == ("named", "", {"best": 3})
+
+
+def test_a_task_of_the_configuration_stays_in_it() -> None:
+    for _ in range(2):
+        with wandb.init(id="x", name="first", resume="allow", config={"task": "walk"}) as run:
+            assert dict(run.config) == {"task": "walk"}
+    with wandb.init(id="x", resume="must") as run:
+        assert dict(run.config) == {"task": "walk"}
+
+
+def test_seeds_are_compared_as_one_group() -> None:
+    for seed in range(4):
+        config = {"algo": "ppo", "env_id": "Ant-v5", "seed": seed}
+        with wandb.init(project="ant", name=f"ppo-{seed}", config=config) as run:
+            run.log({"reward": seed})
+    done = subprocess.run(
+        [sys.executable, "-m", "trainlog", "compare", "runs", "--by", "algo", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    group = json.loads(done.stdout)
+    assert (group["runs"], group["tasks"]) == (4, 1)
 
 
 def test_a_resumed_run_counts_its_own_steps_on() -> None:

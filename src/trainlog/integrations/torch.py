@@ -79,8 +79,7 @@ class SummaryWriter(ClosedByBlock):
         self._path = folder if is_log else folder / f"run{filename_suffix}.flog"
         self.log_dir = os.fspath(log_dir)
         self.not_kept = NotKept()
-        task = folder.stem if is_log else folder.name
-        self._settings = {"task": task, "resume": not settings.get("overwrite", False), **settings}
+        self._settings = {"resume": not settings.get("overwrite", False), **settings}
         self._open()
         self._settings |= {"resume": True, "overwrite": False}  # when it is opened again
         if purge_step is not None:

@@ -27,7 +27,7 @@ from trainlog.integrations import NotKept, configuration, is_number, numbered
 from trainlog.integrations.wandb_objects import Audio, Histogram, Html, Image, Table, Video, parted
 from trainlog.media import MediaRecorder
 from trainlog.model import EndState
-from trainlog.opening import recording_place
+from trainlog.opening import UNNAMED, recording_place
 from trainlog.recorder import TrainingRecorder
 from trainlog.run_end import ClosedByBlock, ending_of
 
@@ -283,9 +283,9 @@ def init(
         if is_resumed and path.exists():
             step, before = _next_step(path), {**registry.open(path).header.meta}
             facts["name"] = name or str(before.get("name", stem))
-        log = _opened(path, facts["name"], {**facts, **values}, resume=is_resumed)
+        log = _opened(path, {**facts, **values}, resume=is_resumed)
     summary = before.pop("summary", None)
-    config = {key: one for key, one in before.items() if key not in ("creature", "task", *facts, *given)}
+    config = {key: one for key, one in before.items() if key not in (*facts, *given) and UNNAMED.get(key) != one}
     _current = Run(log, facts, {**config, **values}, summary if isinstance(summary, Mapping) else {})
     _current.step = step
     for key in others:
@@ -293,12 +293,12 @@ def init(
     return _current
 
 
-def _opened(path: Path, task: str, metadata: Mapping[str, Any], *, resume: bool) -> TrainingRecorder:
+def _opened(path: Path, metadata: Mapping[str, Any], *, resume: bool) -> TrainingRecorder:
     if resume:
-        return TrainingRecorder(path, task=task, metadata=metadata, resume=True)
+        return TrainingRecorder(path, metadata=metadata, resume=True)
     for free in numbered(path):
         with suppress(LogExists):
-            return TrainingRecorder(free, task=task, metadata=metadata)
+            return TrainingRecorder(free, metadata=metadata)
     raise AssertionError
 
 

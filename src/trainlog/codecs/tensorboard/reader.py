@@ -18,7 +18,6 @@ from trainlog.errors import InvalidPosition, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Gap, OnDamage, Place, batches_of, damage_handler
 from trainlog.storage.append import AppendFile
-from trainlog.storage.location import named
 from trainlog.storage.source import Source, Wait, never
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class TensorBoardReader(Reader):
             raise UnknownFormat("this is not an event file of TensorBoard", path=others[0])
         if self._began:
             meta.setdefault(WALL, self._began)
-        self.header = Header({"task": named(path).name, **meta})
+        self.header = Header(meta)
 
     @property
     def files(self) -> tuple[Path, ...]:
