@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainlog.model import Kind
+from trainlog.printable import counted
 from trainlog.scan import Batch, Gap
 
 __all__ = ["Span", "Summary"]
@@ -76,6 +77,6 @@ class Summary:
             kind, span = kinds[number]
             return str(kind), span.frames, len(span.keys), span.first, span.last, span.size
 
-        damage = f", {len(self.gaps):,} damaged place{'s' if len(self.gaps) != 1 else ''}" if self.gaps else ""
+        damage = f", {counted(len(self.gaps), 'damaged place')}" if self.gaps else ""
         title = f"{self.frames:,} frames, {self.size:,} bytes, {self.duration:.6g} s{damage}; "
         return rows_html(title, ["kind", "frames", "keys", "from", "to", "bytes"], len(kinds), row)

@@ -1,4 +1,4 @@
-"""Makes text from a log, which is untrusted, safe for a terminal or for Markdown; and times readable."""
+"""Makes text from a log, which is untrusted, safe for a terminal or for Markdown; and times and counts readable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 from typing import Final
 
-__all__ = ["UNPRINTABLE", "human_time", "markdown_code", "markdown_text", "printable"]
+__all__ = ["UNPRINTABLE", "counted", "human_time", "markdown_code", "markdown_text", "printable"]
 
 UNPRINTABLE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, which terminals interpret
@@ -41,6 +41,11 @@ def markdown_code(text: str) -> str:
         return f"`{plain}`"
     fence = "`" * (max(map(len, re.findall("`+", plain))) + 1)
     return f"{fence} {plain} {fence}"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 log``, ``2,000 logs``."""
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 
 def human_time(seconds: float, decimals: int = 2) -> str:

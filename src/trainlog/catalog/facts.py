@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from trainlog.printable import counted
+
 __all__ = ["LAST", "Facts", "State"]
 
 State = str
@@ -70,8 +72,7 @@ class Facts:
         """What is wrong with the log; empty if nothing is. A torn end is not a problem: killed runs end like that."""
         if self.error:
             return self.error
-        places = f"{self.holes:,} place{'s' if self.holes != 1 else ''}"
-        return f"{self.damage:,} bytes that are not a record, in {places}" if self.holes else ""
+        return f"{self.damage:,} bytes that are not a record, in {counted(self.holes, 'place')}" if self.holes else ""
 
     def last_of(self, metric: str) -> float | None:
         """The last finite number of a metric."""

@@ -13,6 +13,7 @@ from trainlog.cli.plot import FormatsType, figure_options, output_options, plot_
 from trainlog.errors import LogNotFound
 from trainlog.find_logs import find_logs, without_repeats
 from trainlog.plot import Format, Run
+from trainlog.printable import counted
 from trainlog.report import gather, write_report
 from trainlog.report.baseline import FailOn
 from trainlog.report.logs import LogCheck, open_runs
@@ -109,7 +110,7 @@ def command(
     if content.comparison is not None:
         outcome = "passed" if content.comparison.passed else "FAILED"
         echo(f"{outcome}: baseline, {content.comparison.score}: {baseline_sentence(content.comparison)}")
-    figures = f"{len(content.pictures)} figure{'s' if len(content.pictures) != 1 else ''}"
+    figures = counted(len(content.pictures), "figure")
     echo(f"{len(written)} files in {output}, {figures}: {output / 'report.html'}")
     return 0 if content.passed else 1
 

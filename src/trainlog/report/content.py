@@ -10,6 +10,7 @@ from trainlog.conventions import Conventions, seed_of
 from trainlog.errors import ExpressionError, NothingToDraw, PlotError, StatisticsError
 from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, groups_of, metrics_of, pictures
 from trainlog.plot.figures import figure_of, score_metric, title_of, undrawn_metrics
+from trainlog.printable import counted
 from trainlog.report.baseline import Comparison, FailOn, Score, Tolerance, compare
 from trainlog.report.evaluate import Gate, GateResult, judge, measure
 from trainlog.report.facts import LogFacts, facts_of
@@ -156,10 +157,9 @@ def gather(
         except (PlotError, StatisticsError) as error:
             failures.append(Failure("baseline", error.message))
     # A metric without finite values is in no figure, but is the first that the reader must see.
-    count = len(checks) - len(old_checks)
     facts = tuple(facts_of(run, [*([] if options.y else undrawn_metrics(new)[1]), *metrics]) for run in new)
     return Content(
-        title=title or title_of(new, f"{count} log{'s' if count != 1 else ''}"),
+        title=title or title_of(new, counted(len(checks) - len(old_checks), "log")),
         checks=tuple(checks),
         logs=facts,
         metrics=_names(facts),

@@ -19,7 +19,7 @@ from trainlog.errors import ExpressionError
 from trainlog.model import Kind
 from trainlog.plot import Run
 from trainlog.plot.columns import Columns
-from trainlog.printable import printable
+from trainlog.printable import counted, printable
 from trainlog.report.language import Share, fail, parse
 from trainlog.statistics import iqm
 
@@ -152,8 +152,7 @@ def _check_call(text: str, node: ast.Call, name: str) -> None:
         raise fail(text, node.col_offset, f"there is no function {name!r}; {hint}")
     wanted = _ARGUMENTS.get(name, 1)
     if len(node.args) != wanted:
-        count = f"{wanted} argument{'s' if wanted > 1 else ''}"
-        raise fail(text, node.col_offset, f"{name} takes {count}, not {len(node.args)}")
+        raise fail(text, node.col_offset, f"{name} takes {counted(wanted, 'argument')}, not {len(node.args)}")
 
 
 def judge(gate: Gate, run: Run) -> GateResult:

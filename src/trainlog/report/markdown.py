@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from trainlog.printable import markdown_code, markdown_text
+from trainlog.printable import counted, markdown_code, markdown_text
 from trainlog.report.content import Content
 from trainlog.report.tables import (
     baseline_sentence,
@@ -68,7 +68,7 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     logs = [tuple(map(markdown_text, row.cells)) for row in log_rows(content)]
     parts.append(
         _folded(
-            f"{len(content.logs)} log{'s' if len(content.logs) != 1 else ''}",
+            counted(len(content.logs), "log"),
             _table(("log", "verdict", "frames", "duration", ""), logs),
         )
     )
