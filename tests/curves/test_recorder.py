@@ -371,8 +371,11 @@ def test_colors_have_names_in_both_themes(tmp_path: Path, theme: Any) -> None:
     recorder.log_episode(0, 1.0)
     recorder.save()
     recorder.reward_color = "stealblue"
+    recorder.log_episode(1, 2.0)
     with pytest.raises(ValueError, match="'stealblue' is not a colour"):
         recorder.save()
+    (history,) = tmp_path.glob("*_reward_history.json")
+    assert json.loads(history.read_text())["episodes"] == 2  # the figure failed, not the history
 
 
 def test_a_dark_theme_lightens_the_colors(tmp_path: Path) -> None:

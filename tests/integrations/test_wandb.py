@@ -275,11 +275,8 @@ def test_seeds_are_compared_as_one_group() -> None:
         config = {"algo": "ppo", "env_id": "Ant-v5", "seed": seed}
         with wandb.init(project="ant", name=f"ppo-{seed}", config=config) as run:
             run.log({"reward": seed})
-    done = subprocess.run(
-        [sys.executable, "-m", "trainlog", "compare", "runs", "--by", "algo", "--json"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    group = json.loads(done.stdout)
+    command = [sys.executable, "-m", "trainlog", "compare", "runs", "--by", "algo", "--json"]
+    group = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert (group["runs"], group["tasks"]) == (4, 1)
 
 

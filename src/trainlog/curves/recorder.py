@@ -300,11 +300,11 @@ class TrainingCurveRecorder:
         if not self.reward_history:
             return []
         written: list[Path] = []
+        history = self._write_history("reward_history", self._history())  # first: a figure might fail
         for name, chart in self._charts():
             stem = Path(self.output_dir, f"{self.prefix}_{name}")
             written += save_figure(chart, stem, width=self.width, height=self.height, theme=self.theme)
-        written.append(self._write_history("reward_history", self._history()))
-        return written
+        return [*written, history]
 
     def save_checkpoint(self) -> None:
         """Write only the histories, as ``{prefix}_reward_history_checkpoint.json``.
