@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trainlog.conventions import AXES, AXIS_ALIASES, Conventions
+from trainlog.conventions import AXES, AXIS_ALIASES, Conventions, hyperparameters_in
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 
@@ -255,6 +255,19 @@ def test_what_is_not_usable_is_passed_over() -> None:
     axis = KNOWN.axis("step", ["step", "global_step"], lambda key: key != "step")
     assert axis is not None
     assert axis.key == "global_step"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("-3", -3), ("1e-3", 1e-3), ("True", True), ("None", None), ("nan", "nan"), ("inf", "inf"), ("1_0", "1_0")),
+        *(("", ""), ("9" * 5000, "9" * 5000), ("1e999", "1e999"), ("a|b", "a|b")),
+    ],
+)
+def test_values_of_a_table_of_hyperparameters(text: str, value: Any) -> None:
+    found = hyperparameters_in("hyperparameters/text_summary", f"|param|value|\n|-|-|\n|key|{text}|\ncut off|")
+    assert found == {"key": value}
+    assert type(found["key"]) is type(value)
 
 
 def test_axes_have_one_vocabulary() -> None:

@@ -15,6 +15,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -44,6 +45,7 @@ __all__ = [
     "Event",
     "Meaning",
     "began_at",
+    "hyperparameters_in",
     "seed_of",
     "task_of",
 ]
@@ -105,6 +107,8 @@ in the event of a resumed log: when it was resumed."""
 SEED_KEYS: Final = ("seed", "args/seed", "config/seed")
 """The keys of the seed in the metadata of a run; nested keys are joined by ``/``."""
 
+_HYPERPARAMETERS: Final = "hyperparameters", ["|param|value|", "|-|-|"]  # the tag of CleanRL's table, and its head
+_WORDS: Final[Mapping[str, bool | None]] = MappingProxyType({"True": True, "False": False, "None": None})
 _TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
 
 EVOLUTION_NAMES: Final[Mapping[str, str]] = MappingProxyType(
@@ -200,6 +204,30 @@ def task_of(meta: Mapping[str, Any]) -> str:
         if named := [str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")]:
             return ": ".join(named)
     return ""
+
+
+def hyperparameters_in(tag: str, text: str) -> dict[str, Any]:
+    """The hyperparameters in the table that CleanRL's scripts log as a text; empty for any other text.
+
+    A value that spells a finite number, a bool or None is that; any other is text.
+    """
+    name, head = _HYPERPARAMETERS
+    lines = text.split("\n")
+    if tag.partition("/")[0] != name or lines[:2] != head:
+        return {}
+    rows = [line[1:-1].partition("|") for line in lines[2:] if line.startswith("|") and line.endswith("|")]
+    return {key: _spelt(value) for key, _, value in rows}
+
+
+def _spelt(text: str) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
+    for kind in (int, float):
+        with suppress(ValueError):
+            value = kind(text)
+            if math.isfinite(value) and "_" not in text:
+                return value
+    return text
 
 
 def seed_of(meta: Mapping[str, Any], run: Mapping[str, Any] = MappingProxyType({})) -> Any:

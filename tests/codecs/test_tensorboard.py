@@ -579,6 +579,31 @@ def test_what_tensorboardx_writes_is_read_as_tensorboard_reads_it(tmp_path: Path
     assert types == ["text", "histogram", "image"]
 
 
+@pytest.mark.parametrize("module", ["tensorboardX", "trainlog.integrations.torch"])
+def test_the_table_of_cleanrl_is_metadata(tmp_path: Path, module: str) -> None:
+    writers = pytest.importorskip(module)
+    for seed in (1, 2):
+        facts = {"exp_name": "ppo", "env_id": "Ant-v5", "seed": seed, "learning_rate": 2.5e-4, "anneal_lr": True}
+        facts |= {"target_kl": None, "layers": [64, 64], "note": "a|b", "wandb_entity": ""}
+        with writers.SummaryWriter(str(tmp_path / f"Ant-v5__ppo__{seed}")) as writer:
+            rows = "\n".join(f"|{key}|{value}|" for key, value in facts.items())
+            writer.add_text("hyperparameters", f"|param|value|\n|-|-|\n{rows}")
+            writer.add_scalar("charts/episodic_return", seed, 1)
+    runs = trainlog.runs(tmp_path)
+    assert {run.task for run in runs} == {"Ant-v5"}
+    log = trainlog.open(runs[1].path)
+    assert {key: log.header.meta[key] for key in facts} == facts | {"layers": "[64, 64]"}
+    (text,) = log.frames("event")
+    assert text.data["msg"].startswith("|param|value|")
+
+
+@pytest.mark.parametrize("text", ["", "|param|value|", "lr = 0.1", "|key|value|\n|-|-|\n|a|1|"])
+def test_another_text_of_hyperparameters_is_a_text(tmp_path: Path, text: str) -> None:
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_text("hyperparameters", text)
+    assert "a" not in trainlog.open(writer.log.path).header.meta
+
+
 def test_the_command_line_takes_a_folder_of_event_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "tb"
     folder.mkdir()

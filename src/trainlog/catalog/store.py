@@ -23,7 +23,7 @@ __all__ = ["NAME", "Entry", "Store", "location"]
 
 NAME: Final = ".trainlog-catalog.sqlite"
 
-_VERSION: Final = zlib.crc32(f"6 {Facts.__slots__}".encode()) >> 1  # facts are stored as lists, by field order
+_VERSION: Final = zlib.crc32(f"7 {Facts.__slots__}".encode()) >> 1  # facts are stored as lists, by field order
 _ID: Final = 0x54724C67  # SQLite's `application_id`: a file of that name without it is not touched
 _WAIT: Final = 10.0  # seconds that a process waits for another one
 _TABLE: Final = """

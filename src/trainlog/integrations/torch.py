@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codecs.plain_object import plain_metadata
+from trainlog.conventions import hyperparameters_in
 from trainlog.errors import LogInUse, UnsupportedFrame
 from trainlog.integrations import NotKept, is_number, number, numbered, stats
 from trainlog.media import MediaRecorder, bins_of_tensorboard
@@ -146,8 +147,10 @@ class SummaryWriter(ClosedByBlock):
     def add_text(
         self, tag: str, text_string: str, global_step: int | None = None, walltime: float | None = None
     ) -> None:
-        """Record a text."""
+        """Record a text; CleanRL's table of hyperparameters is added to the metadata, too."""
         self._event(walltime, "text", global_step, {"tag": tag, "msg": str(text_string)})
+        if values := hyperparameters_in(tag, str(text_string)):
+            self.log.update_metadata(values)
 
     def add_hparams(
         self,

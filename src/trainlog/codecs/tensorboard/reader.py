@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trainlog.codec import Batch, Reader, Scan
 from trainlog.codecs.tensorboard.events import Event, EventParser, packed_event, wall_of
 from trainlog.codecs.tensorboard.wire import Records, is_event_file, packed_record
-from trainlog.conventions import WALL
+from trainlog.conventions import WALL, hyperparameters_in
 from trainlog.errors import InvalidPosition, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Gap, OnDamage, Place, batches_of, damage_handler
@@ -78,6 +78,8 @@ class TensorBoardReader(Reader):
                         self._began = self._began or (event.wall if math.isfinite(event.wall) else 0.0)
                         for other in event.others:
                             meta |= other.get("hparams", {})
+                            if other["type"] == "text":
+                                meta |= hyperparameters_in(other["tag"], other["msg"])
         if others and not is_log:  # next to an event file, a damaged one costs only its own records
             raise UnknownFormat("this is not an event file of TensorBoard", path=others[0])
         if self._began:
