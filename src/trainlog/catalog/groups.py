@@ -15,12 +15,14 @@ __all__ = ["all_but_seed", "grouped", "label_of", "sorted_by", "varying"]
 
 T = TypeVar("T")
 
-_NO_METADATA: Final = frozenset(["run", "state", "reason", "error", *FACTS])
-_OF_ONE_RUN: Final = frozenset([*SEED_KEYS, WALL])
+_NO_METADATA: Final = frozenset(["run", "state", "reason", "error", WALL, *FACTS])
 
 
 def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The metadata keys whose values differ among *rows* (of `Runs.config`), in order of first appearance."""
+    """The metadata keys whose values differ among *rows* (of `Runs.config`), in order of first appearance.
+
+    The time when a run began is not among them.
+    """
     known: dict[str, Any] = {}
     for row in rows:
         for key in row:
@@ -35,8 +37,8 @@ def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def all_but_seed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys that group runs which differ only in the seed and in their start time."""
-    return [key for key in varying(rows) if key not in _OF_ONE_RUN]
+    """The keys that group runs which differ only in the seed."""
+    return [key for key in varying(rows) if key not in SEED_KEYS]
 
 
 def grouped(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[list[int]]:
