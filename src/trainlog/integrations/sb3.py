@@ -30,7 +30,6 @@ __all__ = ["TrainlogCallback", "TrainlogOutputFormat"]
 NAME = "trainlog"
 """The name for excluding keys: ``logger.record("time/fps", fps, exclude="trainlog")``."""
 
-
 _PROGRESS: Final = ("start_time", "num_timesteps", "exploration_rate")  # attributes of algorithms, not arguments
 
 
@@ -150,13 +149,15 @@ class TrainlogCallback(BaseCallback):
             self._format = TrainlogOutputFormat(self._to, **settings)
         self.logger.output_formats.append(self._format)
         last = self.model._last_obs if self._observations else None
+        is_new = self._steps is None
         if self._steps is None:
             begun: Settings = {"step": self.num_timesteps, **self._settings}
             self._steps = VectorRecorder(self.log, self.training_env.num_envs, "same_step", **begun)
-            self._steps.reset(last)
         self._steps.log = self.log
-        if self.num_timesteps == 0:  # the environments were reset
+        counts_anew = self.num_timesteps == 0  # and the environments were reset
+        if is_new or counts_anew:
             self._steps.reset(last)
+        if counts_anew:
             self._before = self._steps.steps
         self._format.count_from(self._before)
 
