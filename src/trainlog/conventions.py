@@ -216,10 +216,10 @@ def hyperparameters_in(tag: str, text: str) -> dict[str, Any]:
     if tag.partition("/")[0] != name or lines[:2] != head:
         return {}
     rows = [line[1:-1].partition("|") for line in lines[2:] if line.startswith("|") and line.endswith("|")]
-    return {key: _spelt(value) for key, _, value in rows}
+    return {key: _value_of(value) for key, _, value in rows}
 
 
-def _spelt(text: str) -> Any:
+def _value_of(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     for kind in (int, float):

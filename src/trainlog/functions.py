@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from trainlog.errors import DamagedLogWarning, EmptyLog
 from trainlog.model import Kind, Variable
 from trainlog.storage.file_names import file_safe
 from trainlog.storage.replace import atomic_write
+from trainlog.table.values import column_name
 
 if TYPE_CHECKING:
     from trainlog.draw import Figure
@@ -139,14 +139,11 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
                 what = f"the sample of a function at {frame.time} s has no grid of values; it is left out"
                 warnings.warn(DamagedLogWarning(f"{log.path}: {what}"), stacklevel=2)
     functions: dict[str, LearnedFunction] = {}
-    seen: Counter[str] = Counter()
+    numbers: dict[str, int] = {}
     for (_, name, *shape), group in samples.items():
         if len(shape) == 3 and shape[0] == 1:
             shape = shape[1:]
-        unique = name
-        while unique in functions:  # as long as another function has that very name
-            seen[name] += 1
-            unique = f"{name}#{seen[name] + 1}"
+        unique = column_name(name, functions, numbers=numbers)
         episode, step, experiment_step = np.array([counts for _, counts in group]).T
         functions[unique] = LearnedFunction(
             unique,

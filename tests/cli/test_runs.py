@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import trainlog
 from made_runs import damage, make_run, sweep
 from trainlog.cli import main
 
@@ -262,3 +263,16 @@ def test_runs_that_differ_in_keys_that_look_like_metrics_are_no_group(
     assert [json.loads(line)["runs"] for line in out.splitlines()] == [1, 1, 1]
     code, out, _ = run(capsys, "list", tmp_path, "--filter", "max/steps=20", "--columns", "run", "--json")
     assert [json.loads(line) for line in out.splitlines()] == [{"run": "1.flog"}]
+
+
+def test_runs_that_nothing_distinguishes_are_not_pooled_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ppo", "sac"):
+        with trainlog.TrainingRecorder(tmp_path / f"{name}.flog") as log:
+            log.stats({"reward": 1.0})
+    code, out, err = run(capsys, "compare", tmp_path)
+    assert (code, out.split("\n")[1].split()[0]) == (0, "2")
+    assert "nothing in the metadata distinguishes these 2 runs" in err
+    code, out, err = run(capsys, "compare", tmp_path, "--by", "run")
+    assert (code, len(out.splitlines()), "distinguishes" in err) == (0, 3, False)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from trainlog.catalog.filter import PREFIXES
-from trainlog.catalog.groups import all_but_seed, grouped
+from trainlog.catalog.groups import all_but_seed, grouped, varying
 from trainlog.catalog.runs import runs
 from trainlog.cli.list_runs import print_table, short_text, where_arguments
 from trainlog.cli.output import echo, strict_json
@@ -68,6 +68,9 @@ def command(
         wanted = [key for key, _ in rewards.most_common(1)]
         rows, _ = chosen.known.rows_for([f"{of}/{wanted[0]}", *provenance], read=True)
     keys = parse_names(by) or all_but_seed(rows)
+    if not keys and len(rows) > 1 and not varying(rows):
+        note = f"nothing in the metadata distinguishes these {len(rows):,} runs: they are one group"
+        echo(f"trainlog: note: {note}; --by run makes each a group", err=True)
     for key in keys:
         if not any(key in row for row in rows):
             raise ExpressionError(f"no run has the key {key!r} in its metadata")

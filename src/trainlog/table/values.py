@@ -68,9 +68,7 @@ def _flatten_into(flat: dict[str, Any], data: Mapping[Any, Any], prefix: str, nu
             _flatten_into(flat, value, prefix_of(name), numbers)
             continue
         if name in flat:
-            # All lower numbers are taken: to try them again would take hours for a hostile frame.
-            numbers[name] = next(n for n in itertools.count(numbers.get(name, 1) + 1) if f"{name}#{n}" not in flat)
-            name = f"{name}#{numbers[name]}"
+            name = column_name(name, flat, numbers=numbers)
         flat[name] = value
 
 
@@ -84,12 +82,18 @@ def prefix_of(name: str) -> str:
     return f"{name[:LONGEST_PREFIX]}…{crc32(name.encode('utf-8', 'surrogatepass')):08x}/"
 
 
-def column_name(key: str, *taken: Container[str]) -> str:
-    """The column name for *key*; numbered (``time#2``) if the name is taken."""
-    number, name = 1, key
+def column_name(key: str, *taken: Container[str], numbers: dict[str, int] | None = None) -> str:
+    """The column name for *key*; numbered (``time#2``) if the name is taken.
+
+    *numbers* remembers the number of each key: a hostile log has so many equal keys that to try all lower numbers again
+    would take hours.
+    """
+    number, name = 1 if numbers is None else numbers.get(key, 1), key
     while any(name in names for names in taken):
         number += 1
         name = f"{key}#{number}"
+    if numbers is not None:
+        numbers[key] = number
     return name
 
 
