@@ -327,16 +327,19 @@ def test_a_line_of_a_group_has_its_band_and_members(page: Any, runs: Path) -> No
           const legend = new Legend({});
           document.body.append(legend.element);
           legend.fill(chart.series, 1);
+          chart.series = [{...group, band: {low: of(0), high: of(2).fill(1e6, 40), fit: Array.from(x, (i) => i < 40)}}];
+          chart.draw();
           chart.destroy();
-          done([withBand, withHalf, tip, legend.element.textContent]);
+          done([withBand, withHalf, tip, legend.element.textContent, chart.ranges.all.high]);
         });"""
     )
-    with_band, with_half, tip, legend = found
+    with_band, with_half, tip, legend, highest = found
     assert with_band > with_half * 1.3
     assert "sac (n=4)" in tip  # of those that are there
     assert "1.8 [0.8, 2.8]" in tip
     assert tip.endswith("a, b")
     assert "sac (n=5)" in legend
+    assert highest < 4  # few runs have the rest of the band
 
 
 # --- smoothing ---

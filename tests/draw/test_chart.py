@@ -119,6 +119,18 @@ def test_a_spike_of_a_band_can_be_seen_to_its_tip(theme: str, points: int) -> No
         assert max(contrast(color, drawing.background) for color in colors) >= 2
 
 
+def test_the_axis_is_not_made_for_a_band_that_does_not_fit() -> None:
+    low, high = np.full(50, -1.0), np.full(50, 1.0)
+    low[40:], high[40:] = -1000.0, 1000.0
+    high[45] = 5000.0
+    drawing = layout(Chart(marks=[Band(None, low, high, fit=np.arange(50) < 40)]))
+    assert "1" in texts(drawing)
+    assert not {"1k", "1,000"} & set(texts(drawing))
+    (area,) = data_marks(drawing)  # without a stroke for its spike
+    assert isinstance(area, Polygon)
+    assert area.points[:, 1].min() < plot_of(drawing).y
+
+
 def test_a_noisy_band_has_no_strokes() -> None:
     noise = np.random.default_rng(0).normal(size=(2, 500)) / 10
     drawing = layout(Chart(marks=[Band(None, noise[0] - 1, noise[1] + 1)]))
@@ -343,6 +355,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Line(None, [1], opacity=2), "opacity"),
     (lambda: Line(None, [1], dash=(1, -1)), "dash"),
     (lambda: Band(None, [1], [1, 2]), "low has 1 values and high has 2"),
+    (lambda: Band(None, [1], [1], fit=[True, False]), "low has 1 values and fit has 2"),
     (lambda: StateTimeline([1], ["a", "b"]), "x has 1 values"),
     (lambda: Chart(marks=[7]), "not int"),  # type: ignore[list-item]
     (lambda: Chart(y_range=(1, 0)), "y_range must hold two finite numbers"),

@@ -18,7 +18,7 @@ from hypothesis import given
 import trainlog
 from made_logs import training, write_log
 from trainlog import Kind
-from trainlog.draw import LIGHT, Grid, Line, Scene, StateTimeline, VLine, layout, svg
+from trainlog.draw import LIGHT, Band, Grid, Line, Scene, StateTimeline, VLine, layout, svg
 from trainlog.errors import DamagedLogWarning, PlotError
 from trainlog.model import Frame, Header
 from trainlog.plot import Picture, PlotOptions, Run, pictures, runs_of, save_picture
@@ -245,6 +245,22 @@ def test_seeds_are_one_curve_and_the_legend_says_what_the_band_is(seeds: list[Ru
     assert (block.columns["runs"].max(), block.columns["runs"].min()) == (4, 1)
     assert np.isnan(block.columns["low"][block.columns["runs"] == 1]).all()
     assert "NaN" not in text
+
+
+def test_the_interval_of_the_last_two_seeds_leaves_the_scale_to_the_others(tmp_path: Path) -> None:
+    def seed(n: int, steps: int) -> Run:
+        rows = [{"step": i, "reward": 100.0 + n} for i in range(steps)]
+        return Run(write_log(tmp_path / f"{n}.flog", rows, {"task": "walk", "seed": n}))
+
+    few = "where few seeds reach, the axis may cut it off"
+    runs = [seed(n, 30 if n < 2 else 20) for n in range(10)]
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), by="task"))
+    assert few in drawn(picture)
+    ((band,), (block,)) = marks(picture, Band), picture.blocks
+    assert block.columns["high"].max() == band.high.max() > 106  # 12.7 / sqrt(2) times a deviation of 0.7
+    assert band.high[band.fit].max() < 108
+    (picture,) = pictures(runs[2:], PlotOptions(y=("reward",), by="task"))
+    assert few not in drawn(picture)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,13 @@ def test_an_interval_of_three_seeds_covers_the_mean() -> None:
     assert ((one.low <= 0) & (one.high >= 0)).mean() > 0.92
 
 
+@pytest.mark.parametrize(("runs", "enough"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 3), (6, 4), (10, 6), (11, 6)])
+def test_an_interval_of_few_runs_may_leave_the_axis(runs: int, enough: int) -> None:
+    curves = [(np.arange(10.0 + n), np.full(10 + n, float(n))) for n in range(runs)]
+    assert aggregate(curves, "mean", "ci").enough == enough
+    assert aggregate(curves, "mean", "std").enough == 0
+
+
 def test_tasks_are_strata_and_nothing_is_drawn_where_one_of_them_has_no_run() -> None:
     generator = np.random.default_rng(7)
     runs = [(RISING, generator.normal(size=5) + level) for level in (0, 0, 0, 1000, 1000, 1000)]

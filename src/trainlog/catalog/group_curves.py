@@ -71,8 +71,9 @@ class GroupCurves:
 
         Returns:
             For each key, one dict per group, or None if no run of the group has the metric: ``x``, ``center``, ``low``,
-            ``high`` and ``runs`` (the number at each point) as lists; ``bins``, see `trainlog.plot.seeds.Aggregate`;
-            ``n``, the number of runs that have the metric, and ``tasks``, the number of their tasks.
+            ``high`` and ``runs`` (the number at each point) as lists; ``bins`` and ``enough``, see
+            `trainlog.plot.seeds.Aggregate`; ``n``, the number of runs that have the metric, and ``tasks``, the number
+            of their tasks.
 
         Raises:
             PlotError: for an invalid smoothing.
@@ -111,7 +112,7 @@ class GroupCurves:
         tasks = [task for _, task in curves]
         found = aggregate([one for one, _ in curves], self.center, self.band, tasks)
         numbers = {name: getattr(found, name).tolist() for name in ("x", "center", "low", "high", "runs")}
-        return {**numbers, "bins": found.bins, "n": len(curves), "tasks": len(set(tasks))}
+        return {**numbers, "bins": found.bins, "enough": found.enough, "n": len(curves), "tasks": len(set(tasks))}
 
     def _curve(self, points: _Points) -> tuple[Floats, Floats] | None:
         is_any = not self.part or points.keys() == {""}

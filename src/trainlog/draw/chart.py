@@ -73,7 +73,8 @@ class Line:
 class Band:
     """The area between ``low`` and ``high`` (n,) over ``x``, such as a spread over seeds; NaN is a gap in it.
 
-    Without a ``color``, the n-th such band of a chart has the colour of its n-th `Line`.
+    Without a ``color``, the n-th such band of a chart has the colour of its n-th `Line`. The y axis shows the band at
+    the points that are True in ``fit`` (n,), by default at all; elsewhere the edge of the chart may cut it off.
     """
 
     def __init__(
@@ -84,13 +85,16 @@ class Band:
         label: str = "",
         color: Color | None = None,
         opacity: float = 0.2,
+        fit: ArrayLike | None = None,
     ) -> None:
         self.x, self.low = as_points(x, low)
         self.high = as_column(high, "high")
-        if len(self.high) != len(self.low):
-            raise ValueError(
-                f"low has {len(self.low)} values and high has {len(self.high)}: they must have the same length"
-            )
+        self.fit = np.ones(len(self.low), np.bool_) if fit is None else np.asarray(fit, np.bool_)
+        for name, values in (("high", self.high), ("fit", self.fit)):
+            if values.shape != self.low.shape:
+                raise ValueError(
+                    f"low has {len(self.low)} values and {name} has {values.size}: they must have the same length"
+                )
         self.label = label
         self.color = _optional_color(color)
         self.opacity = _checked_opacity(opacity)

@@ -211,51 +211,56 @@ class _BandLayer(Layer):
         kept = np.flatnonzero(drawable)
         self.gap_before = np.diff(kept, prepend=-1) > 1
         self.x, self.low, self.high = x[kept], low[kept], high[kept]
+        self.fit = band.fit[order][kept]
         self.to_edge = (self.low <= 0) & y_log
         skipped = Skipped(*map(max, upper, lower))
         self.skipped = skipped._replace(not_positive=skipped.not_positive + int(np.count_nonzero(self.to_edge)))
         self.x_values = [self.x]
 
     def y_values(self, low: float, high: float) -> Sequence[FloatArray]:
-        inside = (self.x >= low) & (self.x <= high)
+        inside = (self.x >= low) & (self.x <= high) & self.fit
         return [self.low[inside & ~self.to_edge], self.high[inside]]
 
     def marks(self, axes: Axes) -> list[Mark]:
         if not len(self.x):
             return []
+        plot = axes.plot
         columns, count = _column_indices(axes, self.x)
         keep = np.union1d(column_extremes(columns, self.low, count), column_extremes(columns, self.high, count))
         x, high = axes.to_x(self.x[keep]), axes.to_y(self.high[keep])
-        low = np.full(len(keep), axes.plot.bottom + _CLIP_MARGIN)
+        low = np.full(len(keep), plot.bottom + _CLIP_MARGIN)
         on_axis = ~self.to_edge[keep]
         low[on_axis] = axes.to_y(self.low[keep][on_axis])
         rings, needles = [], []
         starts = piece_starts(self.gap_before, keep)[1:]
-        for piece_x, piece_low, piece_high in zip(
-            *(np.split(values, starts) for values in (x, low, high)), strict=True
+        for piece_x, piece_low, piece_high, fit in zip(
+            *(np.split(values, starts) for values in (x, low, high, self.fit[keep])), strict=True
         ):
             if len(piece_x) == 1:  # a single point becomes an area as wide as a stroke
                 piece_x = piece_x + np.array([-1.0, 1.0])
                 piece_low, piece_high = np.repeat(piece_low, 2), np.repeat(piece_high, 2)
-            needles += [_needles(piece_x, piece_high, axes.plot), _needles(piece_x, -piece_low, axes.plot) * (1, -1)]
+            needles += [_needles(piece_x, piece_high, fit, plot), _needles(piece_x, -piece_low, fit, plot) * (1, -1)]
             upper, lower = np.stack((piece_x, piece_high), axis=1), np.stack((piece_x, piece_low), axis=1)
             ring = np.concatenate((upper, lower[::-1], upper[:1]))
-            rings.append(clip_path(ring, None, axes.plot.expanded(_CLIP_MARGIN))[0])
+            rings.append(clip_path(ring, None, plot.expanded(_CLIP_MARGIN))[0])
         ring_starts = np.cumsum([0, *map(len, rings[:-1])]).astype(np.intp)
         area = Polygon(np.concatenate(rings), self.entry.color, self.entry.opacity, ring_starts)
         if not len(ends := np.concatenate(needles)):
             return [area]
-        strokes, stroke_starts = clip_path(ends, np.arange(0, len(ends), 2), axes.plot.expanded(_CLIP_MARGIN))
+        strokes, stroke_starts = clip_path(ends, np.arange(0, len(ends), 2), plot.expanded(_CLIP_MARGIN))
         return [area, Polyline(strokes, self.entry.color, _NEEDLE_WIDTH, _NEEDLE_OPACITY, starts=stroke_starts)]
 
 
-def _needles(x: FloatArray, y: FloatArray, plot: Box) -> FloatArray:
-    """The ends (2 n, 2) of strokes for spikes of the edge (x, y), with y downwards: as an area they fade to nothing."""
+def _needles(x: FloatArray, y: FloatArray, fit: NDArray[np.bool_], plot: Box) -> FloatArray:
+    """The ends (2 n, 2) of strokes for spikes of the edge (x, y), with y downwards: as an area they fade to nothing.
+
+    Spikes outside of ``fit`` get none, as the y axis is not made for them.
+    """
     if len(x) < 3:
         return np.empty((0, 2))
     rise = np.minimum(y[:-2], y[2:]) - y[1:-1]
     least = max(_NEEDLE_HEIGHT * plot.height, _NEEDLE_NOISE * float(np.median(np.abs(np.diff(y)))))
-    at = np.flatnonzero(rise > np.maximum(_NEEDLE_SLOPE * (x[2:] - x[:-2]), least))
+    at = np.flatnonzero(fit[1:-1] & (rise > np.maximum(_NEEDLE_SLOPE * (x[2:] - x[:-2]), least)))
     tips, bases = (np.stack((x[at + 1], height), axis=1) for height in (y[at + 1], y[at + 1] + rise[at]))
     return np.stack((tips, bases), axis=1).reshape(-1, 2)
 

@@ -322,11 +322,14 @@ class MetricChart:
             self.notes[note if len(one.x) else "not drawn: no point has runs of all tasks"] = None
         self._counts[label] = count
         bands = _true_ranges(np.isfinite(one.low))
+        fit = one.runs >= one.enough
         for piece in bands:
-            self._marks.append(Band(one.x[piece], one.low[piece], one.high[piece], "", color))
+            self._marks.append(Band(one.x[piece], one.low[piece], one.high[piece], "", color, fit=fit[piece]))
         if bands:
             text = _SPREADS.get(band, f"95 % interval of the {_center_name(self.options)}")
             self.notes[f"band: {text}"] = None
+            if not fit[np.isfinite(one.low)].all():
+                self.notes[f"where few {group.noun} reach, the axis may cut it off"] = None
         if one.bins:
             self.notes[f"means of {one.bins} bins"] = None
         text = label or f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"

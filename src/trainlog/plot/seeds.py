@@ -29,6 +29,8 @@ class Aggregate(NamedTuple):
         low, high: the band; NaN where there are fewer than two runs.
         runs: the number of runs at each point.
         bins: the number of bins whose means are the values; 0 if the values are those of the points themselves.
+        enough: where fewer runs are, the band tells little and may leave the y axis: the interval of two runs is 13
+            times their standard error, and would make the axis many times as long as the curves.
 
     """
 
@@ -38,6 +40,7 @@ class Aggregate(NamedTuple):
     high: Floats
     runs: npt.NDArray[np.int64]
     bins: int = 0
+    enough: int = 0
 
 
 def aggregate(
@@ -97,7 +100,9 @@ def aggregate(
     known_centers = np.flatnonzero(~np.isnan(centers))
     kept = slice(known_centers[0], known_centers[-1] + 1) if len(known_centers) else slice(0)
     counts = reached.sum(axis=0, dtype=np.int64)[kept]
-    return Aggregate(x[kept], centers[kept], low[kept], high[kept], counts, 0 if edges is None else len(x))
+    most = int(counts.max(initial=0))
+    enough = max(most // 2 + 1, min(most, 3)) if band == "ci" else 0
+    return Aggregate(x[kept], centers[kept], low[kept], high[kept], counts, 0 if edges is None else len(x), enough)
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:

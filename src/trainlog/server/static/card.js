@@ -327,6 +327,7 @@ export class Card {
       chart.series.some((one) => one.hidesRaw) ? "single values are not drawn" : "", thinned ? "thinned" : "",
       curves.some(({ texts, code }) => texts && texts.length >= MOST_TEXTS && code?.includes(-1)) ? `only the first ${MOST_TEXTS} texts` : "",
       nan ? `${number(nan)} NaN` : "", infinite ? `${number(infinite)} ∞` : "", low ? `${thinned ? "" : `${number(low)} `}≤ 0 not drawn` : "",
+      chart.series.some((one) => one.band?.fit.includes(false)) ? "bands of few runs may be cut off" : "",
       chart.normalised ? "normalised" : "", chart.damage.length ? "damaged" : "",
     ].filter(Boolean);
     say(this.note, parts.join(" · "));

@@ -107,8 +107,9 @@ export class Chart {
   /** The lowest and the highest value that is drawn. @param {Series[]} series @param {number} from @param {number} to @returns {Range | null} */
   measured(series, from, to) {
     let low = Infinity, high = -Infinity;
-    const take = (/** @type {Numbers} */ x, /** @type {Numbers} */ y, /** @type {number} */ first, /** @type {number} */ last) => {
+    const take = (/** @type {Numbers} */ x, /** @type {Numbers} */ y, /** @type {number} */ first, /** @type {number} */ last, fit = /** @type {boolean[]} */ ([])) => {
       for (let i = first; i < last; i++) {
+        if (fit[i] === false) continue;
         const value = y[i];
         if (!(value > low) && value >= -Infinity && value !== -Infinity && !(this.log && value <= 0) && x[i] >= from && x[i] <= to) low = value;
         if (!(value < high) && value < Infinity && !(this.log && value <= 0) && x[i] >= from && x[i] <= to) high = value;
@@ -118,7 +119,7 @@ export class Chart {
       const [first, last] = visible(one, from, to);
       if (one.hidesRaw && one.smooth) take(one.smooth.x, one.smooth.y, 0, one.smooth.x.length);
       else take(one.x, one.y, first, last);
-      if (one.band) { take(one.x, one.band.low, first, last); take(one.x, one.band.high, first, last); }
+      if (one.band) for (const edge of [one.band.low, one.band.high]) take(one.x, edge, first, last, one.band.fit);
     }
     return low <= high ? { low, high } : null;
   }

@@ -68,9 +68,10 @@ export class Grouping {
   }
 
   /** @param {any} curve @param {{members: string[]}} group */
-  asCurve({ x, center, low, high, n, runs, bins }, { members }) {
+  asCurve({ x, center, low, high, n, runs, bins, enough }, { members }) {
     const hasBand = low.some((/** @type {number | null} */ value) => value !== null);
-    const band = hasBand ? { band: { low: numbers(low), high: numbers(high) } } : {};
+    const fit = runs.map((/** @type {number} */ count, /** @type {number} */ i) => count >= enough || low[i] === null);
+    const band = hasBand ? { band: { low: numbers(low), high: numbers(high), fit } } : {};
     const group = { n, runs, members: members.map((id) => ({ id, name: this.nameOf(id) })), ...band };
     return { x, y: numbers(center), bins, thinned: false, nan: 0, infinite: 0, at: {}, breaks: [], smooth: null, group };
   }

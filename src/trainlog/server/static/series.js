@@ -3,12 +3,13 @@
 import { number } from "./format.js";
 
 /**
- * The line has a gap where y is not finite, and before the points `breaks`. A group has a band and members.
+ * The line has a gap where y is not finite, and before the points `breaks`. A group has a band and members; where the
+ * band does not `fit`, the chart may cut it off.
  * @typedef {ArrayLike<number>} Numbers
  * @typedef {{texts: string[], code: number[], end: number | null, colors: string[]}} Strip
  * @typedef {{label: string, color: string, dash: number, x: Numbers, y: Numbers, breaks?: number[],
  *   at?: Record<string, Numbers>, smooth?: {x: Numbers, y: Numbers, label: string, window: number} | null,
- *   run?: string, name?: string, key?: string, band?: {low: Numbers, high: Numbers}, runs?: Numbers, n?: number,
+ *   run?: string, name?: string, key?: string, band?: {low: Numbers, high: Numbers, fit: boolean[]}, runs?: Numbers, n?: number,
  *   members?: Member[], strip?: Strip, span?: Span, hidesRaw?: boolean}} Series
  * @typedef {{id: string, name: string}} Member a run of a group
  * @typedef {{n: number, low: number, high: number, isSorted: boolean}} Span
