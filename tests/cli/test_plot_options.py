@@ -49,6 +49,15 @@ def test_a_figure_is_higher_where_its_texts_need_it(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_a_folder_that_is_named_like_a_picture_is_a_mistake(tmp_path: Path) -> None:
+    training(tmp_path / "run.flog")
+    code, output = plot(tmp_path / "run.flog", "-o", tmp_path / "reward.PNG")
+    assert (code, (tmp_path / "reward.PNG").exists()) == (2, False)
+    assert "'reward.PNG' is named like a file, but the output is a folder" in output
+    (tmp_path / "reward.PNG").mkdir()
+    assert plot(tmp_path / "run.flog", "-y", "reward", "-o", tmp_path / "reward.PNG")[0] == 0
+
+
 def test_outlines_need_no_font(tmp_path: Path) -> None:
     training(tmp_path / "run.flog")
     code, output = plot(tmp_path / "run.flog", "-y", "reward", "-o", tmp_path, "--format", "svg", "--outlines")

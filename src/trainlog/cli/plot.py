@@ -59,6 +59,17 @@ class SizeType(click.ParamType[tuple[int, int]]):
         return size
 
 
+class FolderPath(OutputPath):
+    """A folder to write to."""
+
+    def coerce_path_result(self, value: Any) -> Any:
+        """A local path; a new one that is named like a picture or a page is a usage error."""
+        folder = super().coerce_path_result(value)
+        if folder.suffix[1:].lower() in (*_FORMATS, "html", "md") and not folder.is_dir():
+            self.fail(f"{folder.name!r} is named like a file, but the output is a folder")
+        return folder
+
+
 class FormatsType(click.ParamType[tuple[str, ...]]):
     """Formats, separated by commas."""
 
@@ -132,7 +143,7 @@ class ColorType(PairType):
 def output_options(folder: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the argument LOG... and the option ``--output``, *folder* by default."""
     logs = click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
-    path = OutputPath(file_okay=False)
+    path = FolderPath(file_okay=False)
     output = click.option("-o", "--output", type=path, default=Path(folder), show_default=True, help="Output folder.")
     return lambda command: logs(output(command))
 
