@@ -44,6 +44,14 @@ def test_a_gate_failed(log: Path, tmp_path: Path) -> None:
     assert "❌" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_many_gates_that_passed_are_counted(log: Path, tmp_path: Path) -> None:
+    gates = [word for n in range(13) for word in ("--require", f"count(time) > {n}")]
+    done = run(log, "-o", tmp_path / "out", "-y", "reward", *gates, "--require", "count(time) > 99")
+    first, second, _ = done.stdout.splitlines()
+    assert first.startswith("FAILED: count(time) > 99 in run: ")
+    assert second == "passed: 13 more, which the report lists"
+
+
 def test_one_log_and_one_figure_are_not_plural(log: Path, tmp_path: Path) -> None:
     done = run(log, "-o", tmp_path / "out", "-y", "reward")
     assert ", 1 figure: " in done.stdout

@@ -135,6 +135,27 @@ def test_a_long_report_keeps_its_verdict_and_closes_what_it_opened(tmp_path: Pat
     assert text.endswith("</details>\n\nThe rest is in report.html.\n")
 
 
+@pytest.mark.parametrize(("passed", "are_folded"), [(12, False), (13, True)])
+def test_many_gates_that_passed_do_not_hide_those_that_failed(tmp_path: Path, passed: int, are_folded: bool) -> None:
+    runs = runs_of([write_log(tmp_path / f"{n}.flog", [{"a": n}, {"a": n + 1}]) for n in range(passed + 2)])
+    content = gather(runs, PlotOptions(), requirements=["last(a) >= 3"])
+    text = markdown(content, [])
+    assert ("<summary>✅ 13 passed</summary>" in text) == are_folded
+    assert (text.count("✅ |"), text.count("❌ |")) == (passed, 2)
+    assert text.index("❌ |") < text.index("✅")
+    page = html(content)
+    ElementTree.fromstring(page.removeprefix("<!DOCTYPE html>"))
+    assert ("13 passed</summary>" in page) == are_folded
+    assert (page.count('"passed">passed<'), page.count('"failed">failed<')) == (passed, 2)
+
+
+def test_a_report_that_is_cut_after_folded_gates_is_closed_once(tmp_path: Path) -> None:
+    runs = runs_of([write_log(tmp_path / f"{n}.flog", [{"a": 1}, {"a": 2}], {"steps": "x" * 2000}) for n in range(50)])
+    text = markdown(gather(runs, PlotOptions(), requirements=["max(a) > 1"]), [])
+    assert text.endswith("</details>\n\nThe rest is in report.html.\n")
+    assert text.count("<details>") == text.count("</details>") == 2
+
+
 def test_names_do_not_break_a_table_of_latex(tmp_path: Path) -> None:
     names = ["[x]", "*", "a|b<c>", "\x1b"]
     runs = runs_of(write_log(tmp_path / f"{n}.flog", [dict.fromkeys(names, k) for k in range(9)]) for n in range(2))
@@ -547,3 +568,12 @@ def test_what_a_band_means_is_below_a_narrow_figure(tmp_path: Path) -> None:
     content = content_of(tmp_path, 3, PlotOptions(y=("reward",), band="ci"), size=(300, 200))
     (caption,) = re.findall("<figcaption>(.*?)</figcaption>", html(content))
     assert "band: 95 % interval of the mean" in caption
+
+
+def test_what_a_band_means_is_below_the_figures_of_several_tasks(tmp_path: Path) -> None:
+    rows = [[{"step": n, "reward": float(n + seed)} for n in range(9)] for seed in range(4)]
+    runs = runs_of(write_log(tmp_path / f"{n}.flog", rows[n], {"task": "ab"[n // 2], "algo": "x"}) for n in range(4))
+    text = html(gather(runs, PlotOptions(y=("reward",), by="algo")))
+    (caption,) = re.findall("<figcaption>(.*?)</figcaption>", text)
+    assert "band: 95 % interval of the mean" in caption
+    assert text.count("band: 95 % interval of the mean") == 1

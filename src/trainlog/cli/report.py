@@ -104,9 +104,12 @@ def command(
     for row in failure_rows(content):
         log, verdict, reason = row.cells
         echo(f"FAILED: {log} is {verdict}: {reason}")
-    for row in gate_rows(content):
+    shown, passed = gate_rows(content)
+    for row in shown:
         gate, log, measured = row.cells
         echo(f"{'passed' if row.passed else 'FAILED'}: {gate} in {log}" + (f": {measured}" if measured else ""))
+    if passed:
+        echo(f"passed: {len(passed):,} more, which the report lists")
     if content.comparison is not None:
         outcome = "passed" if content.comparison.passed else "FAILED"
         echo(f"{outcome}: baseline, {content.comparison.score}: {baseline_sentence(content.comparison)}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from trainlog.draw import Band, Chart, layout, svg
+from trainlog.draw import Band, Chart, Grid, layout, svg
 from trainlog.draw.theme import Theme, find_theme
 from trainlog.plot import Picture
 from trainlog.report.content import Content
@@ -118,21 +118,31 @@ def _gates(content: Content) -> Iterator[str]:
     failures = list(failure_rows(content))
     if failures:
         yield from _table(("log", "verdict", "reason"), failures)
-    if content.results:
-        yield '<div class="wide"><table>'
-        yield "<thead><tr><th></th><th>gate</th><th>log</th><th>measured</th></tr></thead><tbody>"
-        for row in gate_rows(content):
-            outcome = "passed" if row.passed else "failed"
-            gate, log, measured = map(xml_text, row.cells)
-            yield (
-                f'<tr><td class="{outcome}">{outcome}</td><td><code>{gate}</code></td>'
-                f"<td>{log}</td><td>{measured}</td></tr>"
-            )
-        yield "</tbody></table></div>"
+    shown, passed = gate_rows(content)
+    yield from _gate_table(shown)
+    if passed:
+        yield f'<details><summary class="passed">{len(passed):,} passed</summary>'
+        yield from _gate_table(passed)
+        yield "</details>"
     if (one := content.comparison) is not None:
         outcome = "failed" if not one.passed else "undecided" if one.outcome == "unclear" else "passed"
         score, said = xml_text(one.score), xml_text(baseline_sentence(one))
         yield f'<p><span class="{outcome}">Baseline</span>, <code>{score}</code>: {said}</p>'
+
+
+def _gate_table(rows: Sequence[Row]) -> Iterator[str]:
+    if not rows:
+        return
+    yield '<div class="wide"><table>'
+    yield "<thead><tr><th></th><th>gate</th><th>log</th><th>measured</th></tr></thead><tbody>"
+    for row in rows:
+        outcome = "passed" if row.passed else "failed"
+        gate, log, measured = map(xml_text, row.cells)
+        yield (
+            f'<tr><td class="{outcome}">{outcome}</td><td><code>{gate}</code></td>'
+            f"<td>{log}</td><td>{measured}</td></tr>"
+        )
+    yield "</tbody></table></div>"
 
 
 def _figures(content: Content) -> Iterator[str]:
@@ -165,9 +175,10 @@ def _figure(picture: Picture, content: Content) -> str:
     # Two figures share the width of the page, so they are laid out smaller to keep their text readable.
     share = 1.0 if not picture.blocks else _SHARE
     figure, texts = picture.figure, [picture.title]
-    if isinstance(figure, Chart):
+    if picture.blocks and isinstance(figure, Chart | Grid):
         # Below the figure there is room for text that its legend and its caption would cut.
-        bands = [mark.label for mark in figure.marks if isinstance(mark, Band) and mark.label]
+        marks = figure.marks if isinstance(figure, Chart) else ()
+        bands = [mark.label for mark in marks if isinstance(mark, Band) and mark.label]
         texts += [f"band: {label}" for label in dict.fromkeys(bands)]
         texts += [figure.caption] if figure.caption else []
         figure = dataclasses.replace(figure, caption="")

@@ -8,6 +8,7 @@ from typing import Final
 from trainlog.printable import counted, markdown_code, markdown_text
 from trainlog.report.content import Content
 from trainlog.report.tables import (
+    Row,
     baseline_sentence,
     failure_rows,
     gate_rows,
@@ -43,12 +44,10 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     parts = [f"## {markdown_text(_shortened(content.title))}: {outcome_word(content) if content.gated else 'report'}"]
     failures = [(_SIGNS[False], *map(markdown_text, row.cells)) for row in failure_rows(content)]
     parts.append(_table(("", "log", "verdict", "reason"), failures))
-    if content.results:
-        rows = [
-            (_SIGNS[row.passed], markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:]))
-            for row in gate_rows(content)
-        ]
-        parts.append(_table(("", "gate", "log", "measured"), rows))
+    shown_gates, passed = gate_rows(content)
+    parts.append(_gates(shown_gates))
+    if passed:
+        parts.append(_folded(f"{_SIGNS[True]} {len(passed):,} passed", _gates(passed)))
     if content.comparison is not None:
         one = content.comparison
         sign = _SIGNS[one.passed] if one.outcome != "unclear" else "❔"
@@ -76,7 +75,13 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     if len(text) <= _MAX_LENGTH:
         return text
     cut = text[: text.rindex("\n", 0, _MAX_LENGTH)]
-    return cut + "\n\n</details>" * cut.count("<details>") + "\n\nThe rest is in report.html.\n"
+    still_open = cut.count("<details>") - cut.count("</details>")
+    return cut + "\n\n</details>" * still_open + "\n\nThe rest is in report.html.\n"
+
+
+def _gates(rows: Iterable[Row]) -> str:
+    cells = [(_SIGNS[row.passed], markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:])) for row in rows]
+    return _table(("", "gate", "log", "measured"), cells)
 
 
 def _shortened(title: str) -> str:

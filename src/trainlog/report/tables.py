@@ -23,6 +23,7 @@ __all__ = [
 
 
 _MAX_NAMED: Final = 3  # logs in a sentence
+_MAX_PASSED: Final = 12  # gates, before the figures
 _CENTERS: Final[dict[CenterName, str]] = {"mean": "mean", "iqm": "IQM", "median": "median"}
 
 
@@ -49,11 +50,17 @@ def failure_rows(content: Content) -> Iterator[Row]:
         yield Row((failure.part, "missing", failure.reason), False)
 
 
-def gate_rows(content: Content) -> Iterator[Row]:
-    """Yield gate, log and measured values, or why there are none; failed gates come first."""
-    for result in sorted(content.results, key=lambda result: result.passed):
+def gate_rows(content: Content) -> tuple[list[Row], list[Row]]:
+    """Gate, log and measured values, or why there are none: the rows to show, and those to fold.
+
+    Failed gates come first. Passed ones are folded if they are many, as a gate has a row for each log.
+    """
+    rows: dict[bool, list[Row]] = {False: [], True: []}
+    for result in content.results:
         measured = ", ".join(f"{what} = {human(value)}" for what, value in result.measured)
-        yield Row((result.gate, result.log, result.error or measured), result.passed)
+        rows[result.passed].append(Row((result.gate, result.log, result.error or measured), result.passed))
+    failed, passed = rows[False], rows[True]
+    return (failed + passed, []) if len(passed) <= _MAX_PASSED else (failed, passed)
 
 
 def baseline_sentence(one: Comparison) -> str:
