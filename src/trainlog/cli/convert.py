@@ -64,7 +64,7 @@ def _convert(paths: tuple[Path, Path], **options: Any) -> _Result:
 def _role_options(function: Any) -> Any:
     for role in reversed(_ROLES):
         function = click.option(
-            f"--{role}", role, multiple=True, metavar="KEY", help=f"A key to declare as a {role} column of the new log."
+            f"--{role}", role, multiple=True, metavar="KEY", help=f"A key to declare in the new log, as {role}."
         )(function)
     return function
 
