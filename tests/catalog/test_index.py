@@ -386,6 +386,25 @@ def test_digests_add_up_over_batches(tmp_path: Path) -> None:
     assert str(Digest.unpacked(whole.packed()).packed()) == str(whole.packed())
 
 
+def test_rows_of_a_shard_that_come_late_are_where_their_times_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "_SMALL", 0)
+    folder = tmp_path / "runs" / "run.flog"
+    for rank in range(2):
+        rows = [{"reward": 10.0 * rank + n} for n in range(2)]
+        make_run(folder / f"{rank}.flog", {"shard": {"rank": rank, "began": 1.0}}, rows)
+    for rank, time_ in [(0, 9.0), (1, 5.0), (1, 9.5)]:
+        with (folder / f"{rank}.flog").open("ab") as file:
+            file.write(Flog.frame(time_, STATS, {"reward": 100.0 * time_, f"only{rank}": time_}))
+        known = trainlog.runs(tmp_path / "runs").config
+        table = trainlog.open(folder).table("stats")
+        assert known["duration"].tolist() == [table.time[-1]]
+        assert known["last/reward"].tolist() == [table["reward"][-1]]
+    digests = {path: digest for path, digest, _ in store.Store(tmp_path / "runs" / NAME).digests(["run.flog"])}
+    assert (digests["run.flog"].kinds[STATS]["only1"].first, digests["run.flog"].spans[STATS]) == (5.0, [7, 0.0, 9.5])
+
+
 def test_links_that_lead_nowhere_or_back_and_shut_folders_are_passed(folder: Path) -> None:
     (folder / "itself").symlink_to(folder / "itself")
     (folder / "ppo" / "up").symlink_to(folder)

@@ -211,6 +211,17 @@ class Digest:
         self.spans[int(kind)] = [len(times), times[0], times[-1]]
         self.kinds[int(kind)] = {key: one for key, one in summaries.items() if one is not None}
 
+    def end_like(self, since: Digest) -> None:
+        """Correct what is first and last by *since*, the digest of all rows from some time on, in their order."""
+        for kind, span in self.spans.items():
+            if kind in since.spans:
+                span[1:] = [min(span[1], since.spans[kind][1]), since.spans[kind][2]]
+            for key, metric in self.kinds[kind].items():
+                one = since.kinds.get(kind, {}).get(key)
+                if one is not None and one.numbers:
+                    metric.first = one.first if one.numbers == metric.numbers else metric.first
+                    metric.last = one.last
+
     def packed(self) -> dict[str, Any]:
         """As plain values."""
         kinds = {str(kind): {key: one.packed() for key, one in metrics.items()} for kind, metrics in self.kinds.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,9 +134,17 @@ def _of_frames(reader: Reader, gaps: list[Gap]) -> Digest:
 
 def _add(digest: Digest, reader: Reader, position: str | None, gaps: list[Gap]) -> str:
     batch: Batch | None = None
+    begin, end = math.inf, max((span[2] for span in digest.spans.values()), default=-math.inf)
     for batch in reader.scan(Scan(after=position, on_damage=gaps.append)):
         if batch.table.rows:
+            begin = min(begin, float(batch.table.time[0]))
             digest.add(batch.table)
+    if not reader.keeps_order and begin <= end:  # rows of one file can be earlier than known ones of another file
+        since = Digest()
+        for later in reader.scan(Scan(time=(begin, None), on_damage="ignore")):
+            if later.table.rows:
+                since.add(later.table)
+        digest.end_like(since)
     return position or "" if batch is None else batch.position
 
 
