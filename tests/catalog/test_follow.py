@@ -15,6 +15,7 @@ from trainlog.catalog import index as index_module
 from trainlog.catalog import inspection
 from trainlog.catalog.digest import Digest
 from trainlog.catalog.follow import CatalogFollower
+from trainlog.catalog.index import Catalog
 from trainlog.catalog.notes import NAME, Notes
 from trainlog.catalog.store import Entry
 from trainlog.catalog.workers import run_bounded
@@ -87,6 +88,20 @@ def test_a_grown_log_is_read_from_where_it_was_read_to(folder: Path, monkeypatch
     found = all_read(CatalogFollower(folder))  # also by another process, which finds it grown
     assert found["large.flog"].facts.frames == 1001
     assert sum(rows) == 1
+
+
+def test_what_another_process_has_read_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "_SMALL", 0)
+    follower = CatalogFollower(folder)
+    all_read(follower)
+    with (folder / "sac/0.flog").open("ab") as file:
+        file.write(b"\xc1" * 20 + Flog.frame(9.0, 2, {"reward": 77.0}))
+    settle(folder)
+    assert Catalog(folder).entries(read=True)["sac/0.flog"].facts.damage == 20
+    assert follower.look()["sac/0.flog"].facts.last["last/reward"] == 100.0
+    assert Catalog(folder).entries(read=True)["sac/0.flog"].facts.last["last/reward"] == 77.0
+    facts = follower.read()["sac/0.flog"].facts
+    assert (facts.damage, facts.frames, facts.last["last/reward"]) == (20, 6, 77.0)
 
 
 def test_links_that_lead_out_are_no_runs(folder: Path, tmp_path: Path) -> None:

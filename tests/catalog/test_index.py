@@ -401,7 +401,7 @@ def test_rows_of_a_shard_that_come_late_are_where_their_times_are(
         table = trainlog.open(folder).table("stats")
         assert known["duration"].tolist() == [table.time[-1]]
         assert known["last/reward"].tolist() == [table["reward"][-1]]
-    digests = {path: digest for path, digest, _ in store.Store(tmp_path / "runs" / NAME).digests(["run.flog"])}
+    digests = {path: digest for path, _, digest, _ in store.Store(tmp_path / "runs" / NAME).digests(["run.flog"])}
     assert (digests["run.flog"].kinds[STATS]["only1"].first, digests["run.flog"].spans[STATS]) == (5.0, [7, 0.0, 9.5])
 
 

@@ -113,7 +113,7 @@ class CatalogFollower(Catalog):
         chosen = chosen or [entry.path for entry in due[:1]]
         began = time.monotonic()
         # In one other process, as this one has clients to answer in the meantime.
-        found = self._look(chosen, known, files, read=True, workers=1, elsewhere=True)
+        found = self._look(chosen, files, read=True, workers=1, elsewhere=True)
         now = time.monotonic()
         rest = now + max(_REST * (now - began) / max(len(chosen), 1), _PAUSE)
         with self._lock:
@@ -146,6 +146,10 @@ class CatalogFollower(Catalog):
             return super()._logs(known)
         except LogNotFound:
             return []
+
+    def _store_states(self, changed: list[Entry]) -> None:
+        # Another process may have stored what the frames of the others hold now.
+        super()._store_states([entry for entry in changed if entry.path not in self._behind])
 
     def _walked(self) -> dict[str, str]:
         files = walk(self._where, "", within=self._where)

@@ -137,6 +137,9 @@ class Catalog:
                 if (state := state_of(entry.facts, paths)) != entry.facts.state:
                     changed.append(entry._replace(facts=replace(entry.facts, state=state)))
         runs |= {entry.path: entry for entry in changed}
+        self._store_states(changed)
+
+    def _store_states(self, changed: list[Entry]) -> None:
         self.store.mark(changed)
 
     def path(self, name: str) -> Path:
@@ -181,7 +184,7 @@ class Catalog:
                 and entry.is_fresh(files.stamp(name, entry.facts.files), read=read)
             }
             stale = [name for name in names if name not in fresh]
-            return fresh | self._look(stale, known, files, read=read, progress=progress, workers=workers)
+            return fresh | self._look(stale, files, read=read, progress=progress, workers=workers)
 
         every = entries_of([name for name in files.stamps if not _is_second(name, files.stamps)])
 
@@ -215,7 +218,6 @@ class Catalog:
     def _look(
         self,
         names: list[str],
-        known: dict[str, Entry],
         files: Files,
         *,
         read: bool,
@@ -228,12 +230,13 @@ class Catalog:
         The most recently changed ones come last: by then, the change may be old enough for a reliable stamp.
         """
         names = sorted(names, key=lambda name: files.changed(name, ()))
-        kept = {name: (digest, position) for name, digest, position in self.store.digests(names)} if read else {}
+        stored = self.store.digests(names) if read else ()
+        kept = {name: (facts, digest, position) for name, facts, digest, position in stored}
         parts = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
         looks = [
             _Look(
                 [self.root / name for name in part],
-                [(known[name].facts, *kept[name]) if name in kept and name in known else None for name in part],
+                [kept.get(name) for name in part],
                 read,
                 self._any_error,
             )

@@ -188,7 +188,7 @@ class KnownRuns:
         found: dict[str, tuple[Digest, str]] = {}
         for catalog in self.catalogs:
             names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
-            found |= {names[path]: (digest, position) for path, digest, position in catalog.store.digests(names)}
+            found |= {names[path]: (digest, position) for path, _, digest, position in catalog.store.digests(names)}
         missing = [name for name in entries if name not in found and entries[name].facts.state != "unreadable"]
         parts = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
         seconds = seconds_to_read(len(missing), sum(entries[name].facts.size for name in missing))

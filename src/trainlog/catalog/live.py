@@ -230,7 +230,7 @@ class LiveCatalog:
         """Yield the digests of the runs that were read, one by one, as all of them together would be large."""
         for root, follower in self._followers.items():
             mine = {entry.known.path: entry for entry in entries if entry.root == root}
-            for name, digest, _ in follower.store.digests(mine):
+            for name, _, digest, _ in follower.store.digests(mine):
                 yield mine[name], digest
 
 

@@ -140,8 +140,8 @@ class Store:
                 return {}
         return found
 
-    def digests(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest, str]]:
-        """Yield path, digest and position for those of *paths* that were read."""
+    def digests(self, paths: Iterable[str]) -> Iterator[tuple[str, Facts, Digest, str]]:
+        """Yield path, facts, digest and position, which belong together, for those of *paths* that were read."""
         wanted = {path for path in paths if utf8(path) == path}  # SQLite accepts no other names
         with self._open() as connection:
             if connection is None:
@@ -150,12 +150,13 @@ class Store:
             where = f" WHERE path IN ({', '.join('?' * len(wanted))})" if few else ""
             try:
                 rows = connection.execute(
-                    f"SELECT path, digest, position FROM log{where}", sorted(wanted) if few else ()
+                    f"SELECT path, facts, digest, position FROM log{where}", sorted(wanted) if few else ()
                 )
-                for path, packed, position in rows:
+                for path, facts, packed, position in rows:
                     if path in wanted and packed is not None:
                         with suppress(*_UNREADABLE):
-                            yield path, Digest.unpacked(ormsgpack.unpackb(packed)), str(position or "")
+                            digest = Digest.unpacked(ormsgpack.unpackb(packed))
+                            yield path, Facts(*ormsgpack.unpackb(facts)), digest, str(position or "")
             except sqlite3.DatabaseError:
                 return
 
