@@ -9,7 +9,7 @@ import pytest
 
 import trainlog
 from made_runs import damage, make_run, sweep
-from trainlog.errors import CodecError, DamagedLogWarning, ExpressionError, LogExists, LogWriteError
+from trainlog.errors import CodecError, DamagedLogWarning, ExpressionError, LogExists, LogInUse, LogWriteError
 
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("pyarrow.compute")
@@ -177,9 +177,38 @@ def test_what_reads_back_otherwise_is_not_said_to_be_there(
     assert not list((tmp_path / "all").rglob("*.parquet"))
 
 
+def test_one_call_at_a_time_writes_to_a_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainlog.catalog import compaction
+
+    target, real = tmp_path / "all", compaction._write_table
+
+    def meanwhile(table: object, path: Path) -> None:
+        make_run(folder / "new.flog", {"algo": "sac"}, [{"reward": 1.0}])
+        with pytest.raises(LogInUse, match="is writing to this folder"):
+            trainlog.runs(folder).to_parquet(target, partition_by="algo")
+        (folder / "new.flog").unlink()
+        real(table, path)
+
+    monkeypatch.setattr(compaction, "_write_table", meanwhile)
+    trainlog.runs(folder).to_parquet(target, partition_by="algo")
+    assert rows(target) == expected(folder)
+    assert {one.name for one in target.iterdir()} == {"stats", "runs.parquet", "trainlog-compact.json"}
+
+
+def test_a_part_that_was_deleted_is_written_again(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "all"
+    trainlog.runs(folder).to_parquet(target, partition_by="algo")
+    next((target / "stats" / "algo=sac").glob("*.parquet")).unlink()
+    assert trainlog.runs(folder).to_parquet(target, partition_by="algo").written == 3
+    assert rows(target) == expected(folder)
+
+
 def test_other_folders_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(LogExists, match="holds other files"):
         trainlog.runs(folder).to_parquet(folder)
+    with pytest.raises(ExpressionError):
+        trainlog.runs(folder).to_parquet(tmp_path / "all", partition_by="none")
+    assert not (tmp_path / "all").exists()
     trainlog.runs(folder).to_parquet(tmp_path / "all")
     with pytest.raises(LogExists, match="partitioned by nothing"):
         trainlog.runs(folder).to_parquet(tmp_path / "all", partition_by="algo")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,10 +20,11 @@ from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module, i
 from trainlog.catalog.plan import by_bytes
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.workers import run_all
-from trainlog.errors import CodecError, ExpressionError, LogExists, LogWriteError
+from trainlog.errors import CodecError, ExpressionError, LogExists, LogInUse, LogWriteError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
-from trainlog.storage.replace import atomic_write
+from trainlog.storage.locks import lock_owner, open_locked
+from trainlog.storage.replace import atomic_write, write_errors
 from trainlog.strictjson import strict_json
 from trainlog.table.arrow import as_lists, extra, utf8
 from trainlog.table.column import Column
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Compaction", "compact"]
 
 _MANIFEST: Final = "trainlog-compact.json"
+_LOCK: Final = ".trainlog-compact.lock"
 _PART: Final = re.compile(r"part-[0-9a-f]{16}\.parquet")
 _PART_BYTES: Final = 64 << 20  # total size of the logs in a part
 _LETTERS: Final = 255  # maximum length of a folder name
@@ -98,6 +102,7 @@ def compact(
     Raises:
         MissingExtra: without pyarrow.
         LogExists: if *target* is a folder that holds something else, or was created with other partitions.
+        LogInUse: if another call is writing to it.
         ExpressionError: if no run has one of *partition_by*.
         LogWriteError: if it cannot be written, or reads back different from the logs.
         CodecError: if columns have changed incompatibly, and the logs of some of their rows are gone.
@@ -106,6 +111,11 @@ def compact(
     """
     arrow_module()
     keys = [partition_by] if isinstance(partition_by, str) else list(partition_by)
+    with _alone(target):
+        return _compacted(runs, target, keys, kinds)
+
+
+def _compacted(runs: Runs, target: Path, keys: list[str], kinds: Iterable[KindLike]) -> Compaction:
     manifest = _load(target, keys)
     members = runs.known.members()
     stamps = runs.known.stamps()
@@ -158,6 +168,27 @@ def compact(
     return done
 
 
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Let no other call write to *target*, if its file system has locks; remove it if it is new and stays empty."""
+    path, is_new = target / _LOCK, not target.exists()
+    with write_errors("cannot write", target):
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            fd = open_locked(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        except LogInUse:
+            who = lock_owner(path) or "another process"
+            raise LogInUse(f"{who} is writing to this folder; wait until it has finished", path=target) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(fd)
+        if is_new:
+            with suppress(OSError):
+                target.rmdir()
+
+
 def _load(target: Path, keys: list[str]) -> dict[str, Any]:
     """The manifest of an earlier call; files that are not in it, left by an interrupted call, are removed."""
     path = target / _MANIFEST
@@ -166,9 +197,11 @@ def _load(target: Path, keys: list[str]) -> dict[str, Any]:
         if manifest["version"] != 1 or manifest["partition_by"] != keys:
             by = ", ".join(manifest["partition_by"]) or "nothing"
             raise LogExists(f"it is partitioned by {by}; choose another folder for other partitions", path=target)
+        for kind in manifest["kinds"].values():  # the rows of a deleted part are written again
+            kind["parts"] = {name: held for name, held in kind["parts"].items() if (target / name).exists()}
         parts = {name for kind in manifest["kinds"].values() for name in kind["parts"]}
     except FileNotFoundError:
-        if target.is_dir() and any(one.name != "runs.parquet" and not _is_ours(one) for one in target.iterdir()):
+        if any(one.name not in ("runs.parquet", _LOCK) and not _is_ours(one) for one in target.iterdir()):
             raise LogExists("this folder holds other files; choose a new one", path=target) from None
         manifest, parts = {"version": 1, "partition_by": keys, "kinds": {}}, set()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
