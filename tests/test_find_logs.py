@@ -74,6 +74,22 @@ def test_a_log_of_several_files_is_one(tmp_path: Path) -> None:
     assert find_logs([tmp_path / "runs"]) == [tmp_path / "runs" / "run.simion.log"]
 
 
+def test_event_files_hide_no_other_logs(tmp_path: Path) -> None:
+    pytest.importorskip("crc32c")
+    root = tmp_path / "runs"
+    shards(root / "ppo", "run-0.flog", "run-1.flog")
+    make(root / "run.flog", root / "ppo" / "deep" / "run.flog", root / "runs" / "run.flog")
+    for folder in (root, root / "ppo", root / "runs"):
+        for n in range(2):
+            trainlog.convert(root / "run.flog", folder / f"{n}.tfevents")
+    logs = ["", "runs", "runs/run.flog", "ppo", "ppo/deep/run.flog", "ppo/*.flog", "run.flog"]
+    assert set(find_logs([root])) == {root / one for one in logs}
+    assert set(find_logs([f"{root}/*"])) == {root / one for one in logs}
+    assert set(find_logs([root / "ppo"])) == {root / one for one in logs if one.startswith("ppo")}
+    for _ in range(2):  # the second time from the catalog
+        assert {one.name for one in trainlog.runs(root)} == {".", *logs[1:]}
+
+
 def test_damaged_logs_are_logs(tmp_path: Path) -> None:
     make(tmp_path / "whole.flog")
     (tmp_path / "torn.flog").write_bytes((tmp_path / "whole.flog").read_bytes()[:9])

@@ -27,7 +27,7 @@ def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path:
     Each log in a folder, or in the folders below it, is one run; so is each log that matches a pattern. Files are
     shards of one log only if they were created so: a folder that is named like a log (``run.flog/``), or files in one
     folder whose metadata say that they are shards with different ranks. That log is the folder, or a pattern for these
-    files.
+    files. The event files of a folder are one log, which is the folder; logs of other formats can be next to them.
 
     Args:
         paths: paths of logs of any format, or URLs. A path that does not exist and is not a pattern is returned as it
@@ -83,6 +83,8 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
             folders.setdefault(path.parent, {}).update(dict.fromkeys(files[:1], rank))
         elif files:
             yield path
+            if inner := _files_inside(path):
+                yield from _logs(sorted((one for one in _inside(path) if one not in inner), key=_by_name), look)
         else:
             yield from _logs(sorted(_inside(path), key=_by_name), look)
     for folder, ranks in folders.items():
@@ -90,7 +92,9 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
             continue
         if (look(folder) or _log_of(folder))[0]:
             yield folder
-        elif _are_shards(folder, ranks):
+            inner = _files_inside(folder)
+            ranks = {path: rank for path, rank in ranks.items() if inner and path not in inner}
+        if _are_shards(folder, ranks):
             yield folder / f"*{next(iter(ranks)).suffix}"
         else:
             yield from ranks
@@ -102,6 +106,15 @@ def _are_shards(folder: Path, ranks: Mapping[Path, int | None]) -> bool:
         return False
     suffix = next(iter(ranks)).suffix
     return len(ranks) == sum(path.name[0] != "." and path.suffix == suffix for path in folder.iterdir())
+
+
+def _files_inside(folder: Path) -> tuple[Path, ...]:
+    """The files of the log *folder*, next to which other logs can be: a folder named like a log has no other logs."""
+    try:
+        files = () if registry.suffix_of(folder) else registry.open(folder).files
+    except TrainlogError:
+        return ()
+    return files if folder not in files else ()
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -91,7 +91,8 @@ class KnownRuns:
             if len(self.catalogs) > 1:
                 found |= {catalog.path(name).as_posix(): KnownRun(catalog, one) for name, one in entries.items()}
             else:
-                found = {name or catalog.root.name: KnownRun(catalog, one) for name, one in entries.items()}
+                root = catalog.root.name if catalog.root.name not in entries else "."
+                found = {name or root: KnownRun(catalog, one) for name, one in entries.items()}
         self._looked[read] = found
         return found
 
