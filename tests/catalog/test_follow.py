@@ -104,6 +104,19 @@ def test_what_another_process_has_read_is_kept(folder: Path, monkeypatch: pytest
     assert (facts.damage, facts.frames, facts.last["last/reward"]) == (20, 6, 77.0)
 
 
+def test_an_empty_file_that_becomes_no_log_is_no_run(folder: Path) -> None:
+    path = folder / "model.bin"
+    path.touch()
+    settle(folder)
+    follower = CatalogFollower(folder)
+    assert "model.bin" in all_read(follower)
+    path.write_bytes(b"weights")
+    all_read(follower)
+    assert "model.bin" not in follower.look()
+    path.write_bytes(log_bytes({}, [{"reward": 1.0}]))
+    assert all_read(follower)["model.bin"].facts.frames == 1
+
+
 def test_links_that_lead_out_are_no_runs(folder: Path, tmp_path: Path) -> None:
     make_run(tmp_path / "secret.flog", {}, [{"reward": 1.0}])
     (folder / "out.flog").symlink_to(tmp_path / "secret.flog")

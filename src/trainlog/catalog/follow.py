@@ -125,7 +125,8 @@ class CatalogFollower(Catalog):
             self._behind.pop(entry.path, None)
         else:  # it changed very recently, and may have changed again unnoticed
             self._behind[entry.path] = rest
-        kept = entry._replace(is_run=self._known[entry.path].is_run, looked=entry.looked or time.time())
+        is_run = self._known[entry.path].is_run and bool(entry.facts.format)  # an empty file became something else
+        kept = entry._replace(is_run=is_run, looked=entry.looked or time.time())
         self._known[entry.path] = kept
         return kept
 
