@@ -14,7 +14,7 @@ from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownForma
 from trainlog.model import Header
 from trainlog.storage.location import RemotePath, fixed_part, location
 
-__all__ = ["Look", "find_logs", "matching", "natural", "shard_rank", "without_repeats"]
+__all__ = ["Look", "find_logs", "matching", "natural", "real_path", "shard_rank", "without_repeats"]
 
 Look = Callable[[Path], tuple[tuple[Path, ...], int | None] | None]
 """The files of the log that a file belongs to, none if it is not a log, and its rank among shards; None if this is not
@@ -65,8 +65,13 @@ def without_repeats(paths: Iterable[Path]) -> list[Path]:
     """The logs *paths*, each once, whether it is named by a relative path, an absolute one, or a link."""
     found: dict[Path | str, Path] = {}
     for path in paths:
-        found.setdefault(path if isinstance(path, RemotePath) else os.path.realpath(path), path)
+        found.setdefault(real_path(path), path)
     return list(found.values())
+
+
+def real_path(path: Path) -> Path | str:
+    """What is the same for all paths of a file on this machine: its path without links."""
+    return path if isinstance(path, RemotePath) else os.path.realpath(path)
 
 
 def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:

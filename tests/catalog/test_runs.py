@@ -55,6 +55,17 @@ def test_a_pattern_and_several_places_mean_runs(tmp_path: Path, pattern: str) ->
     assert len({run.name for run in several}) == 4
 
 
+def test_a_log_to_which_several_places_lead_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep(tmp_path / "runs")
+    make_run(tmp_path / "runs" / "one" / "run.flog" / "0.flog", {"shard": {"rank": 0, "began": 1.0}}, [{"step": 0}])
+    (tmp_path / "best.flog").symlink_to("runs/sac/2.flog")
+    (tmp_path / "again").symlink_to("runs")
+    monkeypatch.chdir(tmp_path)
+    names = [*(f"{algo}/{seed}.flog" for algo in ("ppo", "sac") for seed in range(3)), "one/run.flog"]
+    several = trainlog.runs(["runs", tmp_path / "runs", "again", "runs/../runs/*/*.flog", "best.flog"])
+    assert sorted(run.name for run in several) == sorted(f"runs/{name}" for name in names)
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(LogNotFound, match="no such file or folder"):
         trainlog.runs(tmp_path / "nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_info import KnownRun, of_metric, row_of
 from trainlog.catalog.workers import run_all
 from trainlog.errors import DamagedLog, DamagedLogWarning
+from trainlog.find_logs import real_path
 from trainlog.model import Kind, KindLike
 
 __all__ = ["KnownRuns", "Reached", "warn_of"]
@@ -93,7 +95,7 @@ class KnownRuns:
             else:
                 root = catalog.root.name if catalog.root.name not in entries else "."
                 found = {name or root: KnownRun(catalog, one) for name, one in entries.items()}
-        self._looked[read] = found
+        self._looked[read] = found = _each_once(found) if len(self.catalogs) > 1 else found
         return found
 
     def _chosen(self, *, read: bool) -> dict[str, KnownRun]:
@@ -224,6 +226,18 @@ def warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
         DamagedLogWarning(f"{len(damaged):,} of {total:,} logs are damaged: {names}{more}; `Runs.damaged` lists them"),
         stacklevel=3,
     )
+
+
+def _each_once(found: dict[str, KnownRun]) -> dict[str, KnownRun]:
+    """The runs of several catalogs without those that an earlier one has under another path."""
+    inodes = {name: one.entry.stamp.rpartition(":")[2] for name, one in found.items()}
+    count = Counter(inodes.values())
+    first: dict[Path | str, Catalog] = {}
+    return {
+        name: one
+        for name, one in found.items()
+        if count[inodes[name]] == 1 or first.setdefault(real_path(one.path), one.catalog) is one.catalog
+    }
 
 
 def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:

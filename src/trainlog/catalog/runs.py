@@ -52,9 +52,9 @@ def runs(
 ) -> Runs:
     """The runs of a folder, of a pattern (``sweep/*/run.flog``), or of several of these; nothing is read yet.
 
-    Each log is one run; the shards of a log together are one, too, see `trainlog.find_logs.find_logs`. The facts about
-    the runs are stored in a catalog, a SQLite file in that folder or in the user's cache, so that only changed files
-    are looked at again. The catalog can be deleted at any time.
+    Each log is one run, also if several of the places lead to it; the shards of a log together are one, too, see
+    `trainlog.find_logs.find_logs`. The facts about the runs are stored in a catalog, a SQLite file in that folder or in
+    the user's cache, so that only changed files are looked at again. The catalog can be deleted at any time.
 
     Args:
         where: folders, patterns and logs, on this machine or as URLs of an object storage (``s3://bucket/sweep``).
