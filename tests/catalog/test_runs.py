@@ -229,6 +229,7 @@ def test_damaged_logs_are_reported_skipped_or_raised_and_always_counted(tmp_path
     with pytest.warns(DamagedLogWarning, match="2 of 6 logs are damaged: ppo/1.flog"):
         config = found.config
     assert config["state"].tolist().count("unreadable") == 1
+    assert config["size"].tolist() == [(tmp_path / name).stat().st_size for name in config["run"].tolist()]
     assert set(found.damaged) == bad
     assert "all damaged" in repr(found)
     with pytest.warns(DamagedLogWarning, match="1 of 5 logs are damaged"):

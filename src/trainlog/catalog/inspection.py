@@ -71,11 +71,13 @@ def facts_of(path: Path, *, read: bool, before: tuple[Facts, Digest, str] | None
 
     """
     reader, facts = log_of(path)
-    if reader is None:
+    if reader is None and not facts.error:
         return facts, Digest(), ""
-    stats = [file.stat() for file in reader.files if file.exists()]
+    stats = [file.stat() for file in ([path] if reader is None else reader.files) if file.is_file()]
     facts.size = sum(one.st_size for one in stats)
     facts.changed = max((one.st_mtime for one in stats), default=0.0)
+    if reader is None:
+        return facts, Digest(), ""
     digest, position = Digest(), ""
     if read and facts.rank is None:
         try:
