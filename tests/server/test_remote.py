@@ -64,6 +64,15 @@ def test_a_log_that_grows_is_followed_and_one_that_comes_is_found(
     site.until(lambda: len(site.get("/api/v1/runs").json["runs"]) == 1)
 
 
+def test_a_run_of_several_processes_is_followed(serve: Callable[..., Site], storage: type[FaultyStorage]) -> None:
+    for rank in range(2):
+        storage.put(f"bucket/runs/run.flog/{rank}.flog", content(10, shard={"rank": rank, "began": 1.0}))
+    site = serve(URL)
+    site.until(lambda: site.run("run.flog")["kinds"]["stats"]["rows"] == 20)
+    storage.put("bucket/runs/run.flog/1.flog", content(25, shard={"rank": 1, "began": 1.0}))
+    site.until(lambda: site.run("run.flog")["kinds"]["stats"]["rows"] == 35)
+
+
 def test_a_log_that_is_replaced_is_read_afresh(serve: Callable[..., Site], storage: type[FaultyStorage]) -> None:
     storage.put("bucket/runs/a.flog", content(10, task="old"))
     site = serve(URL)

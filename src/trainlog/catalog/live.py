@@ -59,8 +59,10 @@ class LiveRun:
     @property
     def files(self) -> tuple[Path, ...]:
         """Its files, if it has several in one folder."""
-        folder = self.path.parent
-        return tuple(folder / one for one in self.facts.files) if len(self.facts.files) > 1 else ()
+        if len(self.facts.files) < 2:
+            return ()
+        folder = self.path if self.path.is_dir() else self.path.parent
+        return tuple(folder / one for one in self.facts.files)
 
     @cached_property
     def row(self) -> dict[str, Any]:
