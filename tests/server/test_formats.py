@@ -387,3 +387,5 @@ def test_a_folder_of_event_files_is_one_run_that_goes_on(serve: Callable[..., An
                 assert rewards(stream, 6)[-1] == 6
     assert site.run("ppo", "series", keys="reward", x="step")["series"]["reward"]["y"] == [0, 2, 4, 6]
     site.until(lambda: site.get("/api/v1/runs").json["runs"][0]["reward"] == 6)
+    assert serve(folder).run("ppo")["codec"] == "tensorboard"
+    assert serve(folder, runs).run("ppo")["codec"] == "tensorboard"

@@ -36,7 +36,8 @@ class LiveRun:
 
     Attributes:
         id: derived from its path, so that it is the same after a restart.
-        name: its path below the folder, with ``/``; it starts with the name of the folder if there are several.
+        name: its path below the folder, with ``/``; it starts with the name of the folder if there are several, and is
+            that name if the folder itself is the log.
         root: the folder, or the log itself.
         path: the log.
         known: what the catalog knows about it.
@@ -226,7 +227,7 @@ class LiveCatalog:
         path = self._followers[root].path(name)
         if isinstance(path, RemotePath):
             path = path.alone()  # the listing is only a snapshot
-        return LiveRun(id, shown, root, path, known, notes)
+        return LiveRun(id, shown if name else root.name, root, path, known, notes)
 
     def digests(self, entries: Iterable[LiveRun]) -> Iterator[tuple[LiveRun, Digest]]:
         """Yield the digests of the runs that were read, one by one, as all of them together would be large."""
