@@ -119,7 +119,7 @@ def _files_inside(folder: Path) -> tuple[Path, ...]:
         files = () if registry.suffix_of(folder) else registry.open(folder).files
     except TrainlogError:
         return ()
-    return files if folder not in files else ()
+    return files if all(file.parent == folder for file in files) else ()
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -23,7 +23,7 @@ from trainlog.catalog.workers import run_all
 from trainlog.errors import CodecError, ExpressionError, LogExists, LogInUse, LogWriteError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
-from trainlog.storage.locks import lock_owner, open_locked
+from trainlog.storage.locks import lock, lock_owner
 from trainlog.storage.replace import atomic_write, write_errors
 from trainlog.strictjson import strict_json
 from trainlog.table.arrow import as_lists, extra, utf8
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Compaction", "compact"]
 
 _MANIFEST: Final = "trainlog-compact.json"
-_LOCK: Final = ".trainlog-compact.lock"
 _PART: Final = re.compile(r"part-[0-9a-f]{16}\.parquet")
 _PART_BYTES: Final = 64 << 20  # total size of the logs in a part
 _LETTERS: Final = 255  # maximum length of a folder name
@@ -171,18 +170,18 @@ def _compacted(runs: Runs, target: Path, keys: list[str], kinds: Iterable[KindLi
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Let no other call write to *target*, if its file system has locks; remove it if it is new and stays empty."""
-    path, is_new = target / _LOCK, not target.exists()
+    is_new = not target.exists()
     with write_errors("cannot write", target):
         target.mkdir(parents=True, exist_ok=True)
-        try:
-            fd = open_locked(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        except LogInUse:
-            who = lock_owner(path) or "another process"
-            raise LogInUse(f"{who} is writing to this folder; wait until it has finished", path=target) from None
+        fd = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        try:
+            lock(fd, target)
+        except LogInUse:
+            who = lock_owner(target) or "another process"
+            raise LogInUse(f"{who} is writing to this folder; wait until it has finished", path=target) from None
         yield
     finally:
-        path.unlink(missing_ok=True)
         os.close(fd)
         if is_new:
             with suppress(OSError):
@@ -201,7 +200,7 @@ def _load(target: Path, keys: list[str]) -> dict[str, Any]:
             kind["parts"] = {name: held for name, held in kind["parts"].items() if (target / name).exists()}
         parts = {name for kind in manifest["kinds"].values() for name in kind["parts"]}
     except FileNotFoundError:
-        if any(one.name not in ("runs.parquet", _LOCK) and not _is_ours(one) for one in target.iterdir()):
+        if any(one.name != "runs.parquet" and not _is_ours(one) for one in target.iterdir()):
             raise LogExists("this folder holds other files; choose a new one", path=target) from None
         manifest, parts = {"version": 1, "partition_by": keys, "kinds": {}}, set()
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -230,7 +230,7 @@ def warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
 
 def _each_once(found: dict[str, KnownRun]) -> dict[str, KnownRun]:
     """The runs of several catalogs without those that an earlier one has under another path."""
-    inodes = {name: one.entry.stamp.rpartition(":")[2] for name, one in found.items()}
+    inodes = {name: one.entry.stamp.rpartition(":")[2] for name, one in found.items()}  # a stamp ends with it
     count = Counter(inodes.values())
     first: dict[Path | str, Catalog] = {}
     return {

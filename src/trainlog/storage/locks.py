@@ -16,8 +16,8 @@ from trainlog.storage.location import RemotePath
 
 __all__ = ["check_unused", "lock", "lock_owner", "one_at_a_time", "open_locked", "unlock"]
 
-# The errors of flock on file systems without locks; there the log is written without one.
-_NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+# The errors of flock on file systems without locks; there the log is written without one. NFS cannot lock a folder.
+_NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
 
 # Seconds between attempts to lock: checking whether a log is in use holds its lock for a moment.
 _PAUSES: Final = (0.001, 0.004, 0.016, None)
