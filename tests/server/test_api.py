@@ -90,6 +90,30 @@ def test_several_roots_have_their_names_before_the_paths(serve: Callable[..., An
     assert {run["path"] for run in site.get("/api/v1/runs").json["runs"]} == {"one/x.flog", "two/x.flog"}
 
 
+def test_roots_of_one_name_are_told_apart(serve: Callable[..., Any], runs: Path) -> None:
+    for place in ("a/runs", "b/runs", "c"):
+        write(runs / place / "x.flog", stats(1))
+    for roots, names in {
+        ("a/runs", "b/runs"): ["a/runs/x.flog", "b/runs/x.flog"],
+        ("a/runs/x.flog", "c/x.flog"): ["c/x.flog", "runs/x.flog"],
+        ("c", "a/runs/x.flog"): ["c/x.flog", "x.flog"],
+    }.items():
+        site = serve(*map(runs.joinpath, roots))
+        assert sorted(run["path"] for run in site.get("/api/v1/runs").json["runs"]) == names
+        assert [site.get("/api/flog/analyze", path=name).json["n_stats"] for name in names] == [1, 1]
+
+
+def test_a_root_that_is_a_folder_of_shards_has_its_name(serve: Callable[..., Any], runs: Path) -> None:
+    folder = runs / "run.flog"
+    for rank in range(2):
+        with trainlog.TrainingRecorder(folder, "ant", "run", shard=rank) as log:
+            log.stats({"reward": 1.0})
+    for roots in ([folder], [folder, runs]):
+        site = serve(*roots)
+        assert "run.flog" in {run["path"] for run in site.get("/api/v1/runs").json["runs"]}
+        assert site.get("/api/flog/analyze", path="run.flog").json["n_stats"] == 2
+
+
 def test_a_missing_root_is_an_error(serve: Callable[..., Any], runs: Path) -> None:
     with pytest.raises(LogNotFound):
         serve(runs / "nothing")

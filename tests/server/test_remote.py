@@ -46,6 +46,19 @@ def test_a_storage_is_listed_and_its_logs_are_shown(serve: Callable[..., Site], 
         assert site.run(path)["kinds"]["stats"]["rows"] == count
 
 
+def test_several_buckets_have_their_names_before_the_paths(
+    serve: Callable[..., Site], storage: type[FaultyStorage]
+) -> None:
+    for place in ("one", "two", "two/runs", "three/runs"):
+        storage.put(f"{place}/a.flog", content(5))
+    for roots, names in {
+        ("one", "two/runs"): {"one/a.flog", "runs/a.flog"},
+        ("two/runs", "three/runs"): {"two/runs/a.flog", "three/runs/a.flog"},
+    }.items():
+        site = serve(*(f"faulty://{root}" for root in roots))
+        assert {run["path"] for run in site.get("/api/v1/runs").json["runs"]} == names
+
+
 def test_a_log_that_grows_is_followed_and_one_that_comes_is_found(
     serve: Callable[..., Site], storage: type[FaultyStorage]
 ) -> None:

@@ -36,8 +36,8 @@ class LiveRun:
 
     Attributes:
         id: derived from its path, so that it is the same after a restart.
-        name: its path below the folder, with ``/``; it starts with the name of the folder if there are several, and is
-            that name if the folder itself is the log.
+        name: its path below the folder, with ``/``; it starts with the name of the folder if there are several. If the
+            folder itself is the log, it is that name. Folders of one name have the names of those above them, too.
         root: the folder, or the log itself.
         path: the log.
         known: what the catalog knows about it.
@@ -105,6 +105,7 @@ class LiveCatalog:
             if not root.exists():
                 raise LogNotFound("there is no such file or folder", path=root)
             self.roots.append(root.resolve())
+        self._names = _names(self.roots)
         self._followers = {root: CatalogFollower(root) for root in self.roots}
         self.notes = {root: Notes(root if root.is_dir() else root.parent, read_only=read_only) for root in self.roots}
         self._found: dict[Path, dict[str, LiveRun]] = {root: {} for root in self.roots}
@@ -222,12 +223,14 @@ class LiveCatalog:
         self.on_change()
 
     def _entry(self, root: Path, name: str, known: Entry, notes: Mapping[str, Any]) -> LiveRun:
-        shown = f"{root.name}/{name}" if len(self.roots) > 1 and root.is_dir() else name
+        shown = name or self._names[root]  # a folder that is one log has no further name
+        if name and len(self.roots) > 1:
+            shown = f"{self._names[root]}/{name}" if root.is_dir() else self._names[root]
         id = hashlib.blake2b(f"{root}\0{shown}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
         path = self._followers[root].path(name)
         if isinstance(path, RemotePath):
             path = path.alone()  # the listing is only a snapshot
-        return LiveRun(id, shown if name else root.name, root, path, known, notes)
+        return LiveRun(id, shown, root, path, known, notes)
 
     def digests(self, entries: Iterable[LiveRun]) -> Iterator[tuple[LiveRun, Digest]]:
         """Yield the digests of the runs that were read, one by one, as all of them together would be large."""
@@ -235,6 +238,15 @@ class LiveCatalog:
             mine = {entry.known.path: entry for entry in entries if entry.root == root}
             for name, _, digest, _ in follower.store.digests(mine):
                 yield mine[name], digest
+
+
+def _names(paths: Iterable[Path]) -> dict[Path, str]:
+    """The names of *paths*, with as many folders above them as tell all of them apart."""
+    parts = {path: [*(one.name for one in reversed(path.parents)), path.name] for path in paths}
+    depth = 1
+    while len({tuple(one[-depth:]) for one in parts.values()}) < len(parts):
+        depth += 1
+    return {path: "/".join(one[-depth:]).lstrip("/") for path, one in parts.items()}
 
 
 def _is_inside(path: Path, root: Path) -> bool:
