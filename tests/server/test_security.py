@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 from click.testing import CliRunner
@@ -182,7 +182,7 @@ def test_a_token_is_demanded_in_a_header_a_cookie_or_the_first_address(serve: Ca
     assert site.get("/api/v1/runs", token=token).status == 200
     first = site.get("/", token=token, runs="abc:0")
     assert first.status == 303
-    assert first.headers["location"] == "/?runs=abc%3A0"
+    assert first.headers["location"] == "./?runs=abc%3A0"
     cookie = first.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
@@ -191,7 +191,14 @@ def test_a_token_is_demanded_in_a_header_a_cookie_or_the_first_address(serve: Ca
 
 def test_the_first_address_keeps_all_charts_of_a_shared_view(serve: Callable[..., Any], runs: Path) -> None:
     first = serve(runs, token="a-token-of-mine").get("/?token=a-token-of-mine&card=w:stats/a&q=&card=l:stats/b")
-    assert first.headers["location"] == "/?card=w%3Astats%2Fa&q=&card=l%3Astats%2Fb"
+    assert first.headers["location"] == "./?card=w%3Astats%2Fa&q=&card=l%3Astats%2Fb"
+
+
+def test_the_address_without_the_token_is_below_that_of_a_proxy(serve: Callable[..., Any], runs: Path) -> None:
+    site = serve(runs, token="a-token-of-mine")
+    for path, query in (("/", ""), ("/", "&x=step"), ("/static/main.js", ""), ("/a/b/", "")):
+        to = site.get(f"{path}?token=a-token-of-mine{query}").headers["location"]
+        assert urljoin(f"https://hub/proxy/5050{path}", to) == f"https://hub/proxy/5050/{query.replace('&', '?')}"
 
 
 def test_cookies_of_other_servers_lock_nobody_out(serve: Callable[..., Any], runs: Path) -> None:

@@ -119,7 +119,8 @@ class Guard:
             if scope["path"].startswith("/api/"):
                 return None
             rest = urlencode([(name, value) for name, value in query.multi_items() if name != "token"])
-            to = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
+            root = "../" * (scope["path"].count("/") - 1) or "./"  # behind a proxy, the server may not be at the root
+            to = RedirectResponse(root + (f"?{rest}" if rest else ""), 303)
             to.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             return to
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
