@@ -6,6 +6,7 @@ import json
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog.draw import layout, svg
+from trainlog.live_log.log import _Part
+from trainlog.model import Kind
 from trainlog.plot import PlotOptions, pictures, runs_of
 
 
@@ -30,6 +33,33 @@ def test_gaps_and_the_places_of_each_point(serve: Callable[..., Any], runs: Path
     assert (curve["x"], curve["y"]) == ([0, 30, 50], [1, 2, 3])
     assert curve["breaks"] == [1], "a null is no gap, and after the last value there is none to be seen"
     assert curve["at"] == {"time": [0, 0.3, 0.5], "episode": [0, 0, 1], "sim_time": [0, 15, 25]}
+
+
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ("series?keys=v&x=step", lambda answer: answer.json["series"]["v"]["x"]),
+        ("rows?keys=v&x=step", lambda answer: answer.json["axis"]),
+        ("rows.csv?keys=v&x=step", lambda answer: [float(row.split(b",")[1]) for row in answer.body.split()[1:]]),
+        ("events?x=step", lambda answer: [event["x"] for event in answer.json["events"]]),
+        ("frame?kind=evolution&row=1", lambda answer: [0, answer.json["axes"]["step"]]),
+    ],
+)
+def test_the_first_answer_waits_for_the_frames_that_have_the_axis(
+    serve: Callable[..., Any], runs: Path, monkeypatch: pytest.MonkeyPatch, query: str, places: Callable[[Any], Any]
+) -> None:
+    """The steps are in the creature frames, which are read after all others."""
+    advance, turns = _Part.advance, count()
+
+    def advance_late(part: _Part, *rest: Any) -> bool:
+        return advance(part, *rest) if Kind.CREATURE not in part.kinds or next(turns) > 5 else True
+
+    monkeypatch.setattr(_Part, "advance", advance_late)
+    frames = [Flog.frame(n / 10, 4, {"step": n}) for n in range(40)]
+    frames += [Flog.frame(n / 10, kind, {"v": float(n), "type": "fall"}) for n in (0, 39) for kind in (1, 2, 3)]
+    (runs / "x.flog").write_bytes(Flog.header({}) + b"".join(frames))
+    site = serve(runs)
+    assert places(site.get(f"/api/v1/runs/{site.id('x.flog')}/{query}")) == [0, 39]
 
 
 def test_gaps_of_a_thinned_curve_are_those_that_can_be_seen(serve: Callable[..., Any], runs: Path) -> None:

@@ -309,12 +309,17 @@ class Log:
             while not (self.is_complete(kinds, times=times) or self.error) and (left := end - time.monotonic()) > 0:
                 self.changed.wait(min(left, 0.1))
 
-    def progress(self, kinds: Collection[Kind]) -> float:
-        """The part of *kinds* that is read, from 0 to 1."""
-        if self.is_complete(kinds):
+    def progress(self, kinds: Collection[Kind], *, times: Collection[Kind] = ()) -> float:
+        """The part of the values of *kinds* and of the times of *times* that is read, from 0 to 1."""
+        if self.is_complete(kinds, times=times):
             return 1.0
         # An order is a byte in most formats; if it counts frames, the result is too low until everything is read.
-        ends = [part.mark.end for part in self._parts if not part.has_values and not part.kinds.isdisjoint(kinds)]
+        ends = [
+            part.mark.end
+            for part in self._parts
+            if not (part.has_values or part.kinds.isdisjoint(kinds))
+            or not (part.knows_times or part.kinds.isdisjoint(times))
+        ]
         return min(0.999, min(ends, default=0) / max(self.size, 1))
 
     def duration(self) -> float:

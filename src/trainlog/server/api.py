@@ -28,6 +28,7 @@ from trainlog.server.curves import (
     damage_of,
     event_places,
     event_types,
+    guides_of,
     has_episodes,
     is_of_one_column,
     own_axis,
@@ -151,6 +152,12 @@ class RowsQuery:
         self._where = (key, text) if where else None
         self.part = text  # the text that the rows share, such as the type of their episodes
         self._span = query.pair("span")
+        self.guides = guides_of(self.axis)
+
+    def progress(self, log: Log) -> float:
+        """The part of the rows that is read, and, if these do not have the axis themselves, of the frames that do."""
+        is_own = own_axis(log, self.kind, self.axis) is not None and self.kind != Kind.EVENT
+        return log.progress({self.kind}, times=() if is_own else self.guides)
 
     def window(self, log: Log, *, whole: bool = False) -> Window:
         """The rows in the range, or with *whole* all rows that match the other parameters."""
@@ -169,7 +176,7 @@ def series(request: Request) -> Response:
     if points * len(keys) > state.limits.values:
         raise wrong(f"keys times points is more than {state.limits.values:,}")
     smooth = query.smoothing()
-    with state.reading(log, {kind, *_READ_FIRST}):
+    with state.reading(log, {kind, *_READ_FIRST}, times=rows_query.guides):
         cursor = log.settled()
         window = rows_query.window(log)
         rows = log.rows.get(kind)
@@ -189,7 +196,7 @@ def series(request: Request) -> Response:
                 "kind": str(kind),
                 "x": rows_query.axis,
                 "rows": rows.columns.rows if rows is not None else 0,
-                "progress": log.progress({kind}),
+                "progress": rows_query.progress(log),
                 "cursor": str(cursor),
                 "damage": damage_of(log, kind, rows_query.axis) if known else [],
                 "series": curves,
@@ -204,7 +211,7 @@ def rows(request: Request) -> Response:
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     points = query.parse_int("points", 1000, 1, state.limits.points)
-    with state.reading(log, {kind, *_READ_FIRST}):
+    with state.reading(log, {kind, *_READ_FIRST}, times=rows_query.guides):
         keys = _known(log, kind, query.names("keys"))
         if points * max(len(keys), 1) > state.limits.values:
             points = max(state.limits.values // len(keys), 1)
@@ -227,7 +234,7 @@ def rows(request: Request) -> Response:
                 "time": times.tolist(),
                 "axis": window.x[chosen].tolist(),
                 "columns": columns,
-                "progress": log.progress({kind}),
+                "progress": rows_query.progress(log),
                 "cursor": str(log.settled()),
             }
         )
@@ -248,7 +255,7 @@ def csv_rows(request: Request) -> Response:
     rows_query = RowsQuery(request)
     kind, axis = rows_query.kind, rows_query.axis
     state, entry, log = opened(request)
-    with state.reading(log, {kind, *_READ_FIRST}, patience=60.0):
+    with state.reading(log, {kind, *_READ_FIRST}, times=rows_query.guides, patience=60.0):
         keys = _known(log, kind, rows_query.query.names("keys"))
         window = rows_query.window(log)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry.name)[-80:]
@@ -309,7 +316,7 @@ def events(request: Request) -> Response:
     state, _, log = opened(request)
     axis = query.axis()
     points = query.parse_int("points", 500, 1, 2000)
-    with state.reading(log, {Kind.EVENT, Kind.STATS}):
+    with state.reading(log, {Kind.EVENT, Kind.STATS}, times=guides_of(axis)):
         window = window_of(log, Kind.EVENT, axis, query.number("from"), query.number("to"))
         total, room = len(window.rows), Room()
         found: list[dict[str, Any]] = []

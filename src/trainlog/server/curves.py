@@ -38,6 +38,7 @@ __all__ = [
         "damage_of",
         "event_places",
         "event_types",
+        "guides_of",
         "has_episodes",
         "own_axis",
         "places_of",
@@ -57,6 +58,11 @@ Floats = npt.NDArray[np.float64]
 def axes_of(log: Log) -> list[AxisName]:
     """The axes that rows of any kind can be shown on."""
     return [axis for axis in AXES if axis == "time" or any(own_axis(log, kind, axis) for kind in GUIDES)]
+
+
+def guides_of(axis: AxisName) -> tuple[Kind, ...]:
+    """The kinds of frames that may determine the places of others on *axis*; only their times and clocks are needed."""
+    return () if axis == "time" else GUIDES
 
 
 def own_axis(log: Log, kind: Kind, axis: AxisName, *, within_episode: bool = False) -> AxisKey | None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from trainlog.axis_values import GUIDES
 from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL
 from trainlog.functions import function_axes, grid_of
 from trainlog.live_log.columns import MOST_LETTERS, MOST_TEXTS, Rows
@@ -51,7 +52,7 @@ def frame(request: Request) -> Response:
     axis = query.axis()
     at, span = query.number("at"), query.pair("span")
     nearest = query.parse_int("nearest", 0, 0, 1)
-    with state.reading(log, {Kind.STATS}, times={kind}):
+    with state.reading(log, {Kind.STATS}, times={kind, *GUIDES}):
         mine = rows_of(log, kind)
         among = Places(log, kind, axis, span)
         if at is None:
