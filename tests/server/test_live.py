@@ -95,6 +95,25 @@ def test_a_file_that_is_another_one_is_noticed(serve: Callable[..., Any], runs: 
         stream.until("reset")
 
 
+def test_a_run_that_went_meanwhile_costs_the_others_nothing(serve: Callable[..., Any], runs: Path) -> None:
+    """As when a window was hidden, or the server was restarted."""
+    for name in ("x.flog", "y.flog"):
+        (runs / name).write_bytes(Flog.header() + frame(0))
+    site = serve(runs)
+    x, y = site.id("x.flog"), site.id("y.flog")
+    cursors = f"{x}:{site.run('x.flog')['cursor']},{y}:{site.run('y.flog')['cursor']}"
+    (runs / "x.flog").unlink()
+    site.until(lambda: site.get("/api/v1/runs").json["total"] == 1)
+    with (runs / "y.flog").open("ab") as file:
+        file.write(frame(1))
+    with site.stream(runs=f"{x},{y}", cursors=cursors) as stream:
+        assert stream.status == 200
+        stream.until("gone", lambda data: data["run"] == x)
+        assert rows_of(stream, 1) == [1.0]
+        (runs / "x.flog").write_bytes(Flog.header() + frame(5))
+        stream.until("reset", lambda data: data["run"] == x)
+
+
 def test_many_clients_lose_nothing(serve: Callable[..., Any], runs: Path) -> None:
     site = serve(runs)
     count, clients = 300, 12

@@ -33,8 +33,8 @@ async def stream(request: Request) -> Response:
     """New rows as they are written: server-sent events hello, rows, cursor, reset, gone, runs.
 
     A rows message has the numbers of its rows (from, to), so that repeated rows can be recognized. A cursor that no
-    longer belongs to the file is answered with reset, and then with all rows from the first. For many runs, use POST
-    with the body {"runs": {id: cursor or null}}.
+    longer belongs to the file is answered with reset, and then with all rows from the first; that of a run that no
+    longer exists with gone. For many runs, use POST with the body {"runs": {id: cursor or null}}.
     """
     state = state_of(request)
     query = Query(request)
@@ -55,7 +55,8 @@ async def stream(request: Request) -> Response:
     keys = query.names("keys")
     followed: list[_RunFollower] = []
     for name in names:
-        state.entry(name)
+        if name not in cursors:  # a run that the client has seen may be gone now, and the others are not
+            state.entry(name)
         followed.append(_RunFollower(state, name, kinds, keys, cursors.get(name)))
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")  # a stream would keep its place until the client leaves
