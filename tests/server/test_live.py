@@ -95,6 +95,23 @@ def test_a_file_that_is_another_one_is_noticed(serve: Callable[..., Any], runs: 
         stream.until("reset")
 
 
+def test_a_browser_that_comes_back_misses_nothing_of_the_other_runs(serve: Callable[..., Any], runs: Path) -> None:
+    """It sends the address that it has, and the id of the last message, which is about one run."""
+    site = serve(runs)
+    cursors = {}
+    for name in ("x.flog", "y.flog"):
+        (runs / name).write_bytes(Flog.header() + frame(0))
+        cursors[site.id(name)] = site.run(name)["cursor"]
+        with (runs / name).open("ab") as file:
+            file.write(frame(1))
+    x, y = cursors
+    place = f"{x}:{site.run('x.flog')['cursor']}"
+    given = ",".join(f"{id}:{cursor}" for id, cursor in cursors.items())
+    with site.stream({"Last-Event-ID": place}, runs=f"{x},{y}", cursors=given) as stream:
+        _, data = stream.until("rows")
+        assert (data["run"], data["from"], data["columns"]["reward"]) == (y, 1, [1.0])
+
+
 def test_a_run_that_went_meanwhile_costs_the_others_nothing(serve: Callable[..., Any], runs: Path) -> None:
     """As when a window was hidden, or the server was restarted."""
     for name in ("x.flog", "y.flog"):

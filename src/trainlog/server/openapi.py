@@ -24,7 +24,7 @@ _DESCRIBED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "by": ("keys separated by commas, or a JSON list; * for all except the seed", {**_TEXT, "default": "*"}),
     "center": ("the center of the runs", {**_TEXT, "enum": [*CENTERS], "default": "mean"}),
     "columns": ("columns separated by commas, or a JSON list; their values come in this order", _TEXT),
-    "cursors": ("id:cursor, separated by commas; also taken from the header Last-Event-ID", _TEXT),
+    "cursors": ("id:cursor, separated by commas; that in the header Last-Event-ID comes first", _TEXT),
     "filter": ("a filter in the language of docs/runs.md", _TEXT),
     "format": ("svg or png", {**_TEXT, "default": "svg"}),
     "from": ("the start on the axis, or in time for a path; the row before it is included", _NUMBER),

@@ -44,8 +44,8 @@ async def stream(request: Request) -> Response:
         raise ApiError(400, "body", 'runs must be {"id": cursor or null, ...}')
     names = [*places] or query.names("runs", most=LETTERS) or []
     state.check_count(len(names))
-    # A browser that lost the connection sends its last position.
-    text = request.headers.get("last-event-id") or query.text("cursors", most=LETTERS)
+    # A browser that lost the connection sends its last position in one run; those in the others are in the address.
+    text = f"{query.text('cursors', most=LETTERS)},{request.headers.get('last-event-id', '')}"
     given = [f"{name}:{cursor}" for name, cursor in places.items() if cursor] or text.split(",")
     cursors = _parse_cursors(given)
     try:
