@@ -58,6 +58,17 @@ def test_a_frame_by_time_by_number_and_the_last_one_before(serve: Callable[..., 
     assert path["axis"] == [10 * row for row in path["row"]]
 
 
+def test_a_frame_by_time_where_the_clock_starts_again(serve: Callable[..., Any], runs: Path) -> None:
+    """As that of a simulation does with each episode."""
+    times = [*range(1000), *[*range(11)] * 200]
+    frames = [Flog.frame(float(time), CREATURE, {"step": n}) for n, time in enumerate(times)]
+    (runs / "x.flog").write_bytes(Flog.header({}) + b"".join(frames))
+    site, log = serve(runs), trainlog.open(runs / "x.flog")
+    for at in (5, 500, 999):
+        assert site.run("x.flog", "frame", at=at, nearest=1)["step"] == at
+        assert site.run("x.flog", "frame", at=at)["step"] == log.at(at).data["step"]
+
+
 def test_numbers_are_told_exactly(serve: Callable[..., Any], runs: Path) -> None:
     data = {"step": 2**53 + 1, "u": 2**64 - 1, "bad": math.inf, "deep": {"nan": math.nan, "none": None}, "v": 0.1}
     (runs / "x.flog").write_bytes(Flog.header({}) + Flog.frame(0.0, CREATURE, data))

@@ -220,6 +220,7 @@ class Rows:
     Attributes:
         time: the time of each frame, in seconds.
         order: the order of each among the frames of all kinds.
+        is_in_time: whether no frame is earlier than the one before it.
         columns: the values; ``columns.rows`` lags behind ``len(rows)`` if only times and clocks were read.
 
     """
@@ -227,6 +228,7 @@ class Rows:
     def __init__(self, file: ColumnFile) -> None:
         self.time = StoredColumn(file)
         self.order = StoredColumn(file, np.int64)
+        self.is_in_time = True
         self.columns = Columns(file)
         self._clocks = Columns(file)
 
@@ -241,6 +243,8 @@ class Rows:
     def extend(self, batch: Batch, *, with_values: bool) -> None:
         """Add the rows of *batch*; with values, these can be rows whose times are known already."""
         known = len(self) - self.columns.rows if with_values else 0
+        times = np.concatenate((self.time.read(max(len(self) - 1, 0)), batch.table.time[known:]))
+        self.is_in_time &= bool((times[1:] >= times[:-1]).all())
         self.time.extend(batch.table.time[known:])
         self.order.extend(batch.order[known:])
         (self.columns if with_values else self._clocks).extend(batch.table)

@@ -92,8 +92,10 @@ def is_of_one_column(log: Log, kind: Kind, key: AxisKey) -> bool:
 
 def is_rising(log: Log, kind: Kind, axis: AxisName) -> bool:
     """Whether rows have their own values of *axis*, and these never decrease."""
+    if axis == "time":
+        return log.rows[kind].is_in_time
     own = own_axis(log, kind, axis)
-    return axis == "time" or (
+    return (
         own is not None and own != COMPUTED and kind != Kind.EVENT and not log.rows[kind].clocks.series[own.key].falls
     )
 

@@ -48,7 +48,7 @@ class Places:
 
     def last_before(self, at: float) -> int:
         """The number of the last frame that is not after a place; the first one if all are."""
-        if self._axis == "time":
+        if self._axis == "time" and self._rows.is_in_time:
             return self._rows.at(at)
         first, x = self._around(at)
         before = np.flatnonzero(x <= at)
