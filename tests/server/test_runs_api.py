@@ -113,6 +113,29 @@ def test_an_integer_beyond_all_floats_is_sorted_and_filtered(serve: Callable[...
     assert names(serve(runs), filter="n>1", sort="-n") == ["b.flog", "c.flog"]
 
 
+@pytest.mark.parametrize("why", ["the seed has 67 bits", "there is no place for a catalog"])
+def test_runs_that_no_catalog_can_keep_have_all_columns(
+    serve: Callable[..., Any], runs: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    seed = 1
+    if "seed" in why:
+        seed = 10**20
+    else:
+        monkeypatch.setattr("trainlog.catalog.follow.location", lambda root: None)
+        monkeypatch.setattr("trainlog.catalog.index.location", lambda root: None)
+    for name, best in (("a", 5.0), ("b", 9.0)):
+        make_run(runs / f"{name}.flog", {"seed": seed}, [{"reward": best}, {"reward": 1.0}])
+    site = serve(runs)
+    site.until(lambda: not site.get("/api/v1/runs").json["unread"])
+    answer = site.get("/api/v1/runs", columns="best/reward,mean/reward", sort="run").json
+    assert [run["values"] for run in answer["runs"]] == [[5.0, 3.0], [9.0, 5.0]]
+    with (runs / "a.flog").open("ab") as file:
+        file.write(Flog.frame(9.0, 2, {"reward": 77.0}))
+    site.until(lambda: names(site, filter="best/reward>10") == ["a.flog"])
+    (runs / "b.flog").unlink()
+    site.until(lambda: names(site, filter="best/reward>2") == ["a.flog"])
+
+
 def test_what_is_written_is_in_the_list(serve: Callable[..., Any], runs: Path) -> None:
     site = serve(runs)
 

@@ -38,6 +38,7 @@ class CatalogFollower(Catalog):
     """
 
     _any_error = True
+    _keeps_digests = True
 
     def __init__(self, where: Path, most: int = 1_000_000) -> None:
         """Prepare to follow *where*, a folder or a log, with at most *most* files.
@@ -50,7 +51,7 @@ class CatalogFollower(Catalog):
         self._most = most
         self.left_out = False
         if not self._is_tree:  # so that what was read of the log is stored
-            self.store = Store(location(self.root))
+            self.store = Store(location(self.root), keep=True)
         self._known: dict[str, Entry] | None = None
         self._files = Files({})
         self._behind: dict[str, float] = {}  # logs whose frames are not read to the end, and when to try next

@@ -77,6 +77,7 @@ class Catalog:
     """
 
     _any_error = False
+    _keeps_digests = False  # those that cannot be stored
 
     def __init__(self, where: Path) -> None:
         """Prepare to look at *where*.
@@ -100,7 +101,7 @@ class Catalog:
         self._is_file = not self._is_pattern and self.root != where
         root = self.root.as_posix()
         self._cut = 0 if root == "." else len(root) + (not root.endswith("/"))
-        self.store = Store(location(self.root) if self._is_tree or self._is_pattern else None)
+        self.store = Store(location(self.root) if self._is_tree or self._is_pattern else None, keep=self._keeps_digests)
 
     def entries(self, *, read: bool, progress: Progress | None = None, workers: int | None = None) -> dict[str, Entry]:
         """The runs by name, in natural order; with *read*, all frames are read, so that the metrics are known.

@@ -90,9 +90,14 @@ def _is_ours_alone(folder: Path) -> bool:
 class Store:
     """The rows of a catalog. It never raises to a caller: what cannot be stored is found again the next time."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Use the catalog at *path*, which is created at the first write; with None, nothing is stored."""
+    def __init__(self, path: Path | None, *, keep: bool = False) -> None:
+        """Use the catalog at *path*, which is created at the first write; with None, nothing is stored.
+
+        With *keep*, digests that cannot be stored are kept in memory.
+        """
         self.path = path
+        self._keep = keep
+        self._unstored: dict[str, tuple[Facts, Digest, str]] = {}
 
     @contextmanager
     def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
@@ -142,7 +147,11 @@ class Store:
 
     def digests(self, paths: Iterable[str]) -> Iterator[tuple[str, Facts, Digest, str]]:
         """Yield path, facts, digest and position, which belong together, for those of *paths* that were read."""
-        wanted = {path for path in paths if utf8(path) == path}  # SQLite accepts no other names
+        every = set(paths)
+        kept = {path: found for path in every if (found := self._unstored.get(path)) is not None}
+        for path, found in kept.items():
+            yield path, *found
+        wanted = {path for path in every - kept.keys() if utf8(path) == path}  # SQLite accepts no other names
         with self._open() as connection:
             if connection is None:
                 return
@@ -164,10 +173,15 @@ class Store:
         """Store what was found: rows, each with its digest and position."""
         rows = []
         for entry, digest, position in looked:
+            self._unstored.pop(entry.path, None)
+            if self._keep and entry.facts.read:
+                self._unstored[entry.path] = entry.facts, digest, position
             with suppress(*_UNPACKABLE):
                 kept = (_pack(digest.packed()), position) if entry.facts.read else (None, None)
                 rows.append((*_packed(entry), *kept))
-        self._write(["INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)"], [rows])
+        is_written = self._write(["INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)"], [rows])
+        for path, *_ in rows if is_written else ():
+            self._unstored.pop(path, None)
 
     def mark(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
         """Store which of *entries* are runs and what is known about them, and delete the rows of those that are *gone*.
@@ -181,18 +195,22 @@ class Store:
         insert = """INSERT INTO log (path, stamp, looked, is_run, facts) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run, facts = excluded.facts, stamp = excluded.stamp
             WHERE log.stamp = excluded.stamp OR NOT log.is_run"""
+        gone = list(gone)
+        for path in gone:
+            self._unstored.pop(path, None)
         missing = [(path,) for path in gone if utf8(path) == path]
         self._write([insert, "DELETE FROM log WHERE path = ?"], [rows, missing])
 
-    def _write(self, statements: list[str], rows: list[list[tuple[Any, ...]]]) -> None:
-        if not any(rows):
-            return
-        with self._open(create=True) as connection:
-            if connection is None:
-                return
-            with suppress(sqlite3.Error), connection:  # one transaction; if it fails, they are found again
-                for statement, some in zip(statements, rows, strict=True):
-                    connection.executemany(statement, some)
+    def _write(self, statements: list[str], rows: list[list[tuple[Any, ...]]]) -> bool:
+        """Write *rows* in one transaction, and return whether that was done; if not, they are found again."""
+        if any(rows):
+            with self._open(create=True) as connection, suppress(sqlite3.Error):
+                if connection is not None:
+                    with connection:
+                        for statement, some in zip(statements, rows, strict=True):
+                            connection.executemany(statement, some)
+                    return True
+        return False
 
 
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError)
