@@ -136,6 +136,17 @@ def test_runs_that_no_catalog_can_keep_have_all_columns(
     site.until(lambda: names(site, filter="best/reward>2") == ["a.flog"])
 
 
+def test_a_catalog_that_is_deleted_costs_no_column(
+    serve: Callable[..., Any], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainlog.catalog.index._RACE", -1)  # the logs are not so new that they are read again
+    sweep(runs, seeds=1)
+    site = serve(runs)
+    site.until(lambda: not site.get("/api/v1/runs").json["unread"])
+    (runs / ".trainlog-catalog.sqlite").unlink()
+    site.until(lambda: names(site, filter="best/reward>50") == ["sac/0.flog"])
+
+
 def test_what_is_written_is_in_the_list(serve: Callable[..., Any], runs: Path) -> None:
     site = serve(runs)
 

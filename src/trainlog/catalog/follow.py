@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -119,6 +120,12 @@ class CatalogFollower(Catalog):
         rest = now + max(_REST * (now - began) / max(len(chosen), 1), _PAUSE)
         with self._lock:
             return {name: self._keep(entry, rest) for name, entry in found.items() if name in (self._known or {})}
+
+    def read_again(self, names: Iterable[str]) -> None:
+        """Let the next `read` read these runs, although they were read before."""
+        with self._lock:
+            for name in names:
+                self._behind.setdefault(name, 0.0)
 
     def _keep(self, entry: Entry, rest: float) -> Entry:
         assert self._known is not None

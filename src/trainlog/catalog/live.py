@@ -236,8 +236,11 @@ class LiveCatalog:
         """Yield the digests of the runs that were read, one by one, as all of them together would be large."""
         for root, follower in self._followers.items():
             mine = {entry.known.path: entry for entry in entries if entry.root == root}
+            unread = {name for name, entry in mine.items() if entry.facts.read}
             for name, _, digest, _ in follower.store.digests(mine):
+                unread.discard(name)
                 yield mine[name], digest
+            follower.read_again(unread)  # the catalog was deleted
 
 
 def _names(paths: Iterable[Path]) -> dict[Path, str]:
