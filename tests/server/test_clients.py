@@ -290,6 +290,8 @@ SITES = [
     ({"Sec-Fetch-Site": "same-origin"}, 200),
     ({"Sec-Fetch-Site": "none"}, 200),
     ({}, 200),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "https://hub.example"}, 200),  # a proxy says another Host
+    ({"Sec-Fetch-Site": "cross-site", "Origin": "https://hub.example"}, 403),
     ({"Sec-Fetch-Site": "cross-site"}, 403),
     ({"Sec-Fetch-Site": "same-site"}, 403),
     ({"Origin": "https://evil.example"}, 403),

@@ -57,9 +57,12 @@ def refuse_other_sites(request: Request) -> None:
         ApiError: if a browser reports that the request comes from a page of another site.
 
     """
-    site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
-    is_other = origin is not None and origin.partition("://")[2] != request.headers.get("host")
-    if site not in ("none", "same-origin") or is_other:
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:  # as the browser sees it; behind a proxy, the Host header can be another name than the origin
+        is_other = site not in ("none", "same-origin")
+    else:
+        is_other = origin is not None and origin.partition("://")[2] != request.headers.get("host")
+    if is_other:
         raise ApiError(403, "site", "another site may not do that")
 
 
