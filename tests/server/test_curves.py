@@ -62,6 +62,23 @@ def test_the_first_answer_waits_for_the_frames_that_have_the_axis(
     assert places(site.get(f"/api/v1/runs/{site.id('x.flog')}/{query}")) == [0, 39]
 
 
+def test_steps_of_processes_that_write_in_turns_are_not_added_up(serve: Callable[..., Any], runs: Path) -> None:
+    """Frames of a process that come later are not the next episode."""
+    logs = [trainlog.TrainingRecorder(runs / "run.flog", "ant", "run", shard=rank) for rank in range(2)]
+    site, told = serve(runs), 0
+    for begin in (0, 10, 20):
+        for rank, log in enumerate(logs):
+            for step in range(begin, begin + 10):
+                log.record_creature_frame(step + rank / 10, {"step": step, "speed": 1.0})
+            told += 10
+            query = {"kind": "creature", "keys": "speed", "x": "step"}
+            site.until(lambda: site.run("run.flog")["kinds"].get("creature", {}).get("rows") == told)  # noqa: B023
+            axis = site.run("run.flog", "rows", **query)["axis"]
+    assert sorted(axis) == sorted([*range(30), *range(30)])
+    for log in logs:
+        log.close()
+
+
 def test_gaps_of_a_thinned_curve_are_those_that_can_be_seen(serve: Callable[..., Any], runs: Path) -> None:
     every_second = [math.nan if n % 2 else math.sin(n) for n in range(8000)]
     write(runs / "x.flog", [*every_second, *[math.nan] * 2000, *[1.0] * 2000])

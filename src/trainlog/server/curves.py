@@ -196,6 +196,12 @@ def _own_values(
         return episodes_by_starts(starts, rows.time.read())[start:stop]
     if within_episode or not rows.clocks.series[own.key].falls or is_of_one_column(log, kind, own):
         return rows.clocks.numbers(own.key, start, stop) * own.factor
+    if not log.reader.keeps_order:  # frames of several processes come later than others of the same time
+        count = rows.clocks.rows
+        order = np.argsort(rows.time.read(0, count), kind="stable")
+        places = np.empty(count)
+        places[order] = without_restarts(rows.clocks.numbers(own.key, 0, count)[order] * own.factor)
+        return places[start:stop]
     return without_restarts(rows.clocks.numbers(own.key, 0, stop) * own.factor)[start:]
 
 
