@@ -18,6 +18,7 @@ __all__ = [
     "continued",
     "episodes_by_starts",
     "is_added_up",
+    "owners_of",
     "places_by_time",
     "places_of_events",
     "without_restarts",
@@ -73,17 +74,40 @@ def is_added_up(conventions: Conventions, kind: Kind, key: AxisKey) -> bool:
     return key != COMPUTED and (kind == Kind.CREATURE or conventions.restarts(key.key))
 
 
-def without_restarts(values: Floats) -> Floats:
-    """Make a counter with restarts monotonic; NaN is not changed."""
+def without_restarts(values: Floats, owners: Ints | None = None) -> Floats:
+    """Make counters with restarts monotonic; what is not finite is not changed.
+
+    Args:
+        values: float64, shape (n,): the counters.
+        owners: int64, shape (n,): the environment whose counter it is in each row; None if it is the same in all.
+
+    """
     known = np.flatnonzero(np.isfinite(values))
-    steps = np.diff(values[known])
-    restarts = np.flatnonzero(steps < 0)
-    if not len(restarts):
+    if owners is not None:
+        known = known[np.argsort(owners[known], kind="stable")]
+    counts = values[known]
+    restarts = np.diff(counts, prepend=-np.inf) < 0
+    if owners is not None:
+        begins = np.flatnonzero(np.diff(owners[known], prepend=-1))
+        restarts[begins] = False
+    if not restarts.any():
         return values
-    offset = np.zeros(len(values))
-    offset[known[restarts + 1]] = values[known[restarts]]
-    total: Floats = values + np.cumsum(offset)
+    added = np.cumsum(np.where(restarts, np.concatenate(([0.0], counts[:-1])), 0.0))
+    if owners is not None:  # what other environments have added does not count
+        added -= np.repeat(added[begins], np.diff(np.append(begins, len(known))))
+    total = values.copy()
+    total[known] += added
     return total
+
+
+def owners_of(columns: Iterable[Ints]) -> Ints | None:
+    """Number the different rows of *columns*, each int64 of shape (n,); None if all rows are equal."""
+    owners = None
+    for column in columns:
+        found, which = np.unique(column, return_inverse=True)
+        if len(found) > 1:
+            owners = which if owners is None else owners * len(found) + which
+    return owners
 
 
 def continued(order: Ints, ends_at: Ints, ends: Floats, value: Floats | None, length: Floats | None) -> Floats:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
 import trainlog
 from made_logs import training, write_log
 from trainlog import Kind, Reader
+from trainlog.axis_values import owners_of, without_restarts
 from trainlog.errors import PlotError
 from trainlog.plot import Metric, PlotOptions, Run, pictures, runs_of
 
@@ -218,3 +221,26 @@ def test_an_empty_log_has_no_metrics(tmp_path: Path) -> None:
     assert run.find("reward") == []
     assert run.events_at(Kind.STATS, "time") == {}
     assert np.size(run.episode_starts) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0, 2.0, 5.0, math.nan, math.inf])), max_size=40))
+def test_the_counters_of_environments_are_continued_one_by_one(rows: list[tuple[int, float]]) -> None:
+    expected, added, last = [], dict[int, float](), dict[int, float]()
+    for owner, value in rows:
+        if math.isfinite(value):
+            added[owner] = added.get(owner, 0.0) + (last[owner] if value < last.get(owner, 0.0) else 0.0)
+            last[owner] = value
+        expected.append(value + added.get(owner, 0.0) if math.isfinite(value) else value)
+    owners, values = (np.array(column) for column in (zip(*rows, strict=True) if rows else ((), ())))
+    found = without_restarts(values.astype(float), owners_of([owners % 2, owners // 2]))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_steps_of_environments_that_are_out_of_step_are_not_added_up(tmp_path: Path) -> None:
+    rows = [{"env": env, "step": (n + 7 * env) % 50, "speed": n / 3} for n in range(200) for env in range(3)]
+    run = Run(write_log(tmp_path / "run.flog", [], creature=rows))
+    places = run.axis_values(Kind.CREATURE, "step").reshape(200, 3)
+    # The last step of an episode is that after which the next one counts on.
+    steps = (np.arange(200)[:, None] + 7 * np.arange(3)) % 50
+    assert (places == steps + 49 * (np.cumsum(np.diff(steps, axis=0, prepend=0) < 0, axis=0))).all()
+    assert run.is_added_up(Kind.CREATURE, "step")

@@ -135,6 +135,24 @@ LOGS: dict[str, dict[str, Any]] = {
         "creature": [{"step": n % 10 * 7 + 1, "speed": n / 3} for n in range(420)],
         "events": {0.05: {"type": "fall"}, 2.55: {"type": "fall", "step": 270}, 50.0: {"type": "fall"}},
     },
+    "environments that are out of step": {
+        "stats": [{"step": n, "reward": n / 3} for n in range(40)],
+        "creature": [{"env": n % 3, "step": (n // 3 + 5 * (n % 3)) % 9, "speed": n / 3} for n in range(60)],
+    },
+    "environments with names, and steps that never restart": {
+        "stats": [{"step": n, "reward": n / 3} for n in range(40)],
+        "creature": [{"env": "ab"[n % 2], "step": n // 2 + 7 * (n % 2), "speed": n / 3} for n in range(60)],
+    },
+    "processes with environments of one number": {
+        "stats": [{"step": n, "reward": n / 3} for n in range(40)],
+        "creature": [
+            {"rank": n % 2, "env": n // 2 % 2, "step": n // 4 + 5 * (n % 4), "speed": n / 3} for n in range(60)
+        ],
+    },
+    "frames of several environments": {
+        "stats": [{"step": n, "reward": n / 3} for n in range(40)],
+        "creature": [{"env": [0, 1], "step": 2 * (n % 30), "speed": n / 3} for n in range(60)],
+    },
     "steps of an episode": {
         "meta": {"conventions": {"step": "episode_step"}, "dt": 0.5},
         "stats": [{"episode_step": n % 10, "reward": n / 3} for n in range(40)],
@@ -180,7 +198,8 @@ def test_the_moments(name: str, runs: Path, serve: Callable[..., Site]) -> None:
     site = serve(runs)
     for axis in [axis for axis in AXES if run.has_axis(Kind.CREATURE, axis)]:
         places = run.axis_values(Kind.CREATURE, axis).tolist()
-        assert site.run("run.flog", "path", x=axis, points=5000)["axis"] == places
+        path = run.one_environment.axis_values(Kind.CREATURE, axis).tolist()
+        assert site.run("run.flog", "path", x=axis, points=5000)["axis"] == path
         for row in (0, 31, len(places) - 1):
             frame = site.run("run.flog", "frame", x=axis, at=places[row], nearest=1)
             assert frame["axes"][axis] == frame["x"] == places[row]

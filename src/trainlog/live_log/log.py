@@ -138,8 +138,8 @@ class _Part:
 
     def _rows_wanted(self) -> int:
         """The number of rows for a batch; in a hostile log, every frame can have different keys."""
-        if not self._reads_values:
-            return _TIMES_ROWS
+        if not self._reads_values:  # the first few show whether the frames hold one environment or many
+            return _TIMES_ROWS if any(kind in self._log.rows for kind in self.kinds) else _FEWEST_ROWS
         rows = [rows for kind, rows in self._log.rows.items() if kind in self.kinds]
         columns = max((len(one.columns.series) for one in rows), default=0)
         return min(max(_VALUES // columns, _FEWEST_ROWS), _MOST_ROWS) if columns else _FEWEST_ROWS
@@ -229,8 +229,11 @@ class Log:
     @property
     def clock_keys(self) -> tuple[str, ...]:
         """The columns that are read if no values are wanted."""
-        own = self.conventions.axis_keys
-        return own if self.reader.keeps_order else (*own, RANK)
+        series = [rows.clocks.series for rows in self.rows.values()]
+        env = [
+            key for key in self.conventions.keys["env"] if not any(one[key].has_lists for one in series if key in one)
+        ]
+        return (*self.conventions.axis_keys, *env, RANK)
 
     # --- for the poller's thread ---
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
-from trainlog.conventions import Conventions
+from trainlog.conventions import RANK, Conventions
 from trainlog.model import Kind
 from trainlog.plot.axes import Floats
 from trainlog.scan import Scan
@@ -80,7 +80,7 @@ class Columns:
             if first is None or not first.table.rows:
                 return Table(self.kind, np.empty(0), {})
             if self._only <= set(keys := list(first.table)):
-                wanted = self._only | {"episode_type"}
+                wanted = self._only | {"episode_type", RANK}
                 chosen = [key for key in keys if key in wanted or self._conventions.is_clock(key)]
                 return self._reader.table(self.kind, keys=chosen)
         return self._reader.table(self.kind)

@@ -22,6 +22,7 @@ from trainlog.axis_values import (
     continued,
     episodes_by_starts,
     is_added_up,
+    owners_of,
     places_by_time,
     places_of_events,
     without_restarts,
@@ -258,18 +259,32 @@ class Run:
             return self._continued(kind, name)
         if found.key:
             numbers = columns.numbers(found.key) * found.factor
-            return without_restarts(numbers) if is_added_up(self.conventions, kind, found) else numbers
+            is_counter = is_added_up(self.conventions, kind, found)
+            return without_restarts(numbers, self._owners(kind)) if is_counter else numbers
         time = columns.table.time
         if name == "time":
             return time
         return episodes_by_starts(self.episode_starts, time)
+
+    def _owners(self, kind: Kind) -> npt.NDArray[np.int64] | None:
+        """The environment of each frame as a number, if there are several; see `without_restarts`."""
+        table = self.columns(kind).table
+        if RANK not in table and self.conventions.find("env", table) is None:
+            return None
+        owners = np.zeros(table.rows, np.int64)
+        for number, parts in enumerate(steps_by_environment(table, np.arange(table.rows), self.conventions).values()):
+            for part in parts:
+                if part.place is None:  # a frame of one environment
+                    owners[part.places] = number
+        return owners_of([owners])
 
     def is_added_up(self, kind: Kind, name: AxisName) -> bool:
         """Whether the axis is a counter that restarts with each episode and was made monotonic."""
         found = self._axis_key(kind, name)
         if found is None or not is_added_up(self.conventions, kind, found):
             return False
-        return bool((np.diff(self.columns(kind).numbers(found.key)) < 0).any())
+        numbers = self.columns(kind).numbers(found.key)
+        return without_restarts(numbers, self._owners(kind)) is not numbers
 
     def points(self, metric: Metric, name: AxisName) -> dict[str, tuple[Floats, Floats]]:
         """The metric as (x, y), both float64 of shape (n,), without frames that lack the metric or the axis.

@@ -16,11 +16,12 @@ from trainlog.axis_values import (
     continued,
     episodes_by_starts,
     is_added_up,
+    owners_of,
     places_by_time,
     places_of_events,
     without_restarts,
 )
-from trainlog.conventions import AXES, EPISODE_START, AxisKey, AxisName, Conventions
+from trainlog.conventions import AXES, EPISODE_START, RANK, AxisKey, AxisName, Conventions
 from trainlog.episode_summary import is_summary
 from trainlog.live_log.column_file import ColumnFile, codes_of, is_nan
 from trainlog.live_log.columns import MOST_TEXTS, Series
@@ -196,13 +197,9 @@ def _own_values(
         return episodes_by_starts(starts, rows.time.read())[start:stop]
     if within_episode or not rows.clocks.series[own.key].falls or is_of_one_column(log, kind, own):
         return rows.clocks.numbers(own.key, start, stop) * own.factor
-    if not log.reader.keeps_order:  # frames of several processes come later than others of the same time
-        count = rows.clocks.rows
-        order = np.argsort(rows.time.read(0, count), kind="stable")
-        places = np.empty(count)
-        places[order] = without_restarts(rows.clocks.numbers(own.key, 0, count)[order] * own.factor)
-        return places[start:stop]
-    return without_restarts(rows.clocks.numbers(own.key, 0, stop) * own.factor)[start:]
+    keys = [key for key in (*log.conventions.keys["env"], RANK) if key in rows.clocks.series]
+    owners = owners_of(rows.clocks.numbers(key, 0, stop).view(np.int64) for key in keys)
+    return without_restarts(rows.clocks.numbers(own.key, 0, stop) * own.factor, owners)[start:]
 
 
 class Window(NamedTuple):
