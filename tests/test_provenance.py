@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -230,6 +232,19 @@ def test_a_git_that_hangs_is_not_waited_for(repository: Path, monkeypatch: pytes
     found = run_of(repository / "a.flog")["git"]
     assert "not found within 0.5 s" in found["note"]
     assert "dirty" not in found
+
+
+def test_git_is_asked_by_a_process_with_many_open_files(repository: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 2000:
+        pytest.skip("this system allows no more than a thousand open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2000), limits[1]))
+    with contextlib.ExitStack() as files:
+        files.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        for _ in range(1024):
+            files.enter_context(open(os.devnull))
+        found = run_of(repository / "a.flog")
+    assert found["git"]["commit"] == git("rev-parse", "HEAD")
 
 
 def test_the_clock_of_a_run_goes_while_git_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,9 +217,11 @@ def _output(command: Sequence[str], folder: str, end: float, most: int) -> tuple
     with process:
         assert process.stdout is not None
         descriptor = process.stdout.fileno()
+        poll = select.poll()  # `select.select` refuses descriptors from 1024 on
+        poll.register(descriptor, select.POLLIN)
         try:
             while not why:
-                if not select.select([descriptor], [], [], max(end - time.monotonic(), 0))[0]:
+                if not poll.poll(1000 * max(end - time.monotonic(), 0)):
                     why = "time"
                 elif not (block := os.read(descriptor, 1 << 16)):
                     break
