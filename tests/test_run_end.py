@@ -111,6 +111,24 @@ def test_an_exit_before_other_frames_ends_no_run(tmp_path: Path, after: str, set
     assert ended(tmp_path / f"b.{suffix}", PLAIN, f"{after}\n{exits}", settings) == ("failed", "SystemExit: 3")
 
 
+def test_an_exit_while_another_thread_opens_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINLOG_MODE", "off")
+    pause = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    opening = threading.Thread(target=lambda: logs.extend(TrainingRecorder(f"{n}.flog") for n in range(1000)))
+    logs: list[TrainingRecorder] = []
+    try:
+        opening.start()
+        while opening.is_alive():
+            with pytest.raises(SystemExit):
+                sys.exit(0)
+    finally:
+        sys.setswitchinterval(pause)
+        opening.join()
+        for log in logs:
+            log.close()
+
+
 def test_a_log_that_cannot_be_closed_keeps_no_other_one_open(tmp_path: Path) -> None:
     script = """
 import sys, warnings, trainlog

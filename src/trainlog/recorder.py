@@ -27,7 +27,7 @@ from trainlog.opening import (
     recording_place,
 )
 from trainlog.provenance import Provenance, facts, provenance_wanted
-from trainlog.run_end import ClosedByBlock, Ending, close_first, ending_of, open_logs, stay_informed
+from trainlog.run_end import ClosedByBlock, Ending, all_open, close_first, ending_of, open_logs, stay_informed
 from trainlog.writers.background import Background, Policy, check_queue
 from trainlog.writers.combine import Nowhere
 from trainlog.writers.keep_last import KeepLast
@@ -178,7 +178,7 @@ class TrainingRecorder(ClosedByBlock):
         if sync_every is not None and self.is_recording:
             self._ticker = Ticker(sync_every, self._sync, "trainlog sync")
         self._is_open = True
-        open_logs.add(self)
+        open_logs[id(self)] = self
         stay_informed()
         if opened.meta is not None:
             # An old value that no frame can hold stays in the header.
@@ -191,7 +191,7 @@ class TrainingRecorder(ClosedByBlock):
         if not self.is_recording:
             return OpenedLog(Nowhere())
         if overwrite:
-            for other in list(open_logs):
+            for other in all_open():
                 if os.path.abspath(other.path) == os.path.abspath(self.path):  # noqa: PTH100 - resolves ``..``, not links
                     other.close("interrupted", "another recorder took its place")
         return begin(place, header, overwrite=overwrite, resume=resume)
@@ -452,7 +452,7 @@ class TrainingRecorder(ClosedByBlock):
             self._ticker = None
         self._writer.close()
         self._is_open = False
-        open_logs.discard(self)
+        open_logs.pop(id(self), None)
         self._raise_sync_error()
         if isinstance(failed, Warning):
             raise failed

@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 from trainlog.errors import raise_together
 from trainlog.model import EndState
 
-__all__ = ["ClosedByBlock", "Ending", "close_first", "ending_of", "open_logs", "stay_informed"]
+__all__ = ["ClosedByBlock", "Ending", "all_open", "close_first", "ending_of", "open_logs", "stay_informed"]
 
 _LETTERS: Final = 500
 
@@ -53,11 +53,16 @@ class ClosedByBlock(ABC):
         self.close(*ending_of(value))
 
 
-open_logs: weakref.WeakSet[Any] = weakref.WeakSet()
-"""The open `trainlog.TrainingRecorder`s of this process, which are informed of its end."""
+open_logs: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+"""The open `trainlog.TrainingRecorder`s of this process by their ``id``; they are informed of its end."""
 
 _known_error: BaseException | None = None  # the last uncaught error from before the first log was opened
 _informed = 0  # the process that was informed last
+
+
+def all_open() -> list[Any]:
+    """The recorders in `open_logs`, also while other threads open and close some."""
+    return [log for found in open_logs.valuerefs() if (log := found()) is not None]
 
 
 def ending_of(error: BaseException | None) -> Ending:
@@ -112,7 +117,7 @@ def _calling_through(leave: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(leave)
     def exit(status: Any = None, /) -> Any:
         ending = _exited(status)
-        for log in list(open_logs):
+        for log in all_open():
             log.note(ending)
         return leave(status)
 
@@ -124,7 +129,7 @@ def _telling_first(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             state, reason = ending_of(args.exc_value)
             name = "" if args.thread is None else f" in the thread {args.thread.name}"
-            for log in list(open_logs):
+            for log in all_open():
                 log.note((state, reason + name))
         return hook(args)
 
@@ -167,7 +172,7 @@ def _close_all() -> None:
     """Close every log, even if others fail to close; raises their errors."""
     ending = _ending_of_the_process()
     errors: list[BaseException] = []
-    for log in list(open_logs):
+    for log in all_open():
         try:
             log.close_at_exit(ending)
         except BaseException as error:  # noqa: BLE001 - raised below
