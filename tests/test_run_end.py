@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -309,6 +310,26 @@ def test_updates_of_several_threads_are_all_kept(tmp_path: Path) -> None:
             thread.join()
         meta = trainlog.open(tmp_path / "a.flog").header.meta
         assert (len(meta), len(meta["summary"])) == (203, 200)
+
+
+@pytest.mark.parametrize("options", [{}, {"background": 10}, {"on_error": "raise"}])
+def test_an_update_while_the_log_is_closed_keeps_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    def slow(_: int) -> None:  # the disk takes a while, and another thread has a result meanwhile
+        monkeypatch.undo()
+        thread = threading.Thread(target=log.update_summary, args=({"best": 2},))
+        thread.start()
+        thread.join()
+
+    log = TrainingRecorder(tmp_path / "a.flog", **options)
+    log.update_summary({"best": 1})
+    monkeypatch.setattr("trainlog.storage.append._fdatasync", slow)
+    log.close("failed", "diverged")
+    reader = trainlog.open(log.path)
+    assert reader.end is not None
+    assert (reader.end.state, reader.end.reason) == ("failed", "diverged")
+    assert reader.header.meta["summary"] == {"best": 2}
 
 
 def test_a_handler_may_update_what_it_interrupts(tmp_path: Path) -> None:

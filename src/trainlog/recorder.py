@@ -16,7 +16,7 @@ from trainlog.codecs.frame_payload import encode, storable
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
 from trainlog.environments import Autoreset, Settings, VectorRecorder, whole_number
-from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
+from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
 from trainlog.opening import (
     OpenedLog,
@@ -165,9 +165,11 @@ class TrainingRecorder(ClosedByBlock):
         opened = self._opened(place, header, overwrite=overwrite, resume=resume)
         self._writer, self.uploader = opened.writer, opened.uploader
         self._start = began if opened.meta is None else time.monotonic() - opened.elapsed
-        # Metadata added since the header was written. Both are replaced as a whole, by statements that call nothing.
+        # Metadata added since the header was written, and the end of the run. Each is replaced as a whole, by a
+        # statement that calls nothing.
         self._changes: Mapping[str, Any] = {}
         self._summary: Mapping[str, Any] = {}
+        self._end: Mapping[str, Any] = {}
         self._given: Mapping[str, Any] = meta if opened.meta is None else opened.meta
         if self._warns:
             self._writer = RetryingWriter(self._writer)
@@ -333,7 +335,7 @@ class TrainingRecorder(ClosedByBlock):
 
         """
         values = _checked(values)
-        with self._merging:
+        with self._lock():
             self._changes = {**self._changes, **values}
             if SUMMARY in values:
                 self._summary = {}
@@ -342,7 +344,7 @@ class TrainingRecorder(ClosedByBlock):
     def update_summary(self, values: Mapping[str, Any]) -> None:
         """Add *values* to the results of the run, ``summary`` in the metadata; raises as ``update_metadata``."""
         values = _checked(values)
-        with self._merging:
+        with self._lock():
             self._summary = {**self._summary, **values}
         self._put_changes({SUMMARY: values})
 
@@ -350,20 +352,34 @@ class TrainingRecorder(ClosedByBlock):
         """Record *values*, which are already merged into the earlier ones."""
         if not self._writer.keeps_run_state:
             self.record_event(None, "metadata", {"metadata": values})
-            return
-        while True:  # values added meanwhile by a thread or a signal handler must not be lost
-            changes, summary = self._changes, self._summary
-            self._put_state(changes, summary)
-            if self._changes is changes and self._summary is summary:
-                return
+        else:
+            self._put_state()
 
-    def _put_state(self, changes: Mapping[str, Any], summary: Mapping[str, Any], **end: Any) -> None:
-        """Record everything added to the metadata since the header was written; the last such frame counts."""
-        if summary:
-            before = changes.get(SUMMARY, self._given.get(SUMMARY))
-            changes = {**changes, SUMMARY: {**(before if isinstance(before, Mapping) else {}), **summary}}
-        if self._writer.keeps_run_state:
-            self._put(self.now(), RUN_STATE, {"trainlog": 1, "meta": changes, **end})
+    def _put_state(self) -> None:
+        """Record everything added to the metadata since the header was written, and the end; the last frame counts."""
+        with self._lock():  # so that the last frame has everything that any thread has added
+            while True:  # what a signal handler adds meanwhile must not be lost
+                changes, summary, end = self._changes, self._summary, self._end
+                meta = changes
+                if summary:
+                    before = changes.get(SUMMARY, self._given.get(SUMMARY))
+                    meta = {**changes, SUMMARY: {**(before if isinstance(before, Mapping) else {}), **summary}}
+                self._put(self.now(), RUN_STATE, {"trainlog": 1, "meta": meta, **end})
+                if self._changes is changes and self._summary is summary and self._end is end:
+                    return
+
+    def _lock(self) -> contextlib.AbstractContextManager[object]:
+        """The lock for late metadata; none for a signal handler that must not wait, see `interrupts`.
+
+        Raises:
+            ClosedLog: in a forked child, where a thread that it does not have may hold the lock.
+
+        """
+        if self.is_recording and self._pid != os.getpid():
+            raise ClosedLog(FORKED, path=self.path)
+        writer = self._writer
+        is_interrupted = writer.interrupts() if isinstance(writer, Background) else interrupts(writer.lock)
+        return contextlib.nullcontext() if is_interrupted else self._merging
 
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
@@ -467,8 +483,9 @@ class TrainingRecorder(ClosedByBlock):
             error = sys.exc_info()[1]
             self._ending = ending or ending_of(None if error is self._error_before else error)
         try:
-            end = asdict(End(*self._ending, self.now(), time.time()))
-            self._put_state(self._changes, self._summary, end=end)
+            self._end = {"end": asdict(End(*self._ending, self.now(), time.time()))}
+            if self._writer.keeps_run_state:
+                self._put_state()
         except ClosedLog:
             pass
         except (OSError, Warning) as error:  # reported when the log is closed

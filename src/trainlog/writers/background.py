@@ -229,7 +229,7 @@ class Background(Writer):
 
         A signal handler that interrupts a call to this writer does not wait.
         """
-        if self._pid == os.getpid() and not self._closed and not self._interrupts():
+        if self._pid == os.getpid() and not self._closed and not self.interrupts():
             wait_until(self._is_idle)
         self._writer.flush()
         self._raise_error()
@@ -247,7 +247,8 @@ class Background(Writer):
                 lock.release()
         return True
 
-    def _interrupts(self) -> bool:
+    def interrupts(self) -> bool:
+        """Whether this code runs in a signal handler or finalizer that interrupted a call of this writer."""
         return interrupts(self._lock) or interrupts(self.lock)
 
     def sync(self) -> None:
@@ -263,7 +264,7 @@ class Background(Writer):
         if not self._closed:
             self._closing = True
             if self._pid == os.getpid():
-                if self._interrupts():
+                if self.interrupts():
                     return
                 self._wake.put(None)
                 if threading.current_thread() is self._thread:  # called by a finalizer that interrupted the thread
