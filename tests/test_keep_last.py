@@ -107,6 +107,20 @@ def test_a_time_that_is_no_float(tmp_path: Path) -> None:
         assert not dense.frames
 
 
+def test_a_clock_that_is_an_array(tmp_path: Path) -> None:
+    """A simulator may advance its time in place, while frames wait."""
+    clock = np.zeros(())
+    with TrainingRecorder(tmp_path / "a.flog", background=100) as log:
+        dense = log.keep_last(seconds=2, kind=Kind.EVOLUTION)
+        for n in range(10):
+            clock[...] = n
+            dense.record(clock, {"n": n})  # type: ignore[arg-type]
+            log.record(clock, Kind.CREATURE, {"n": n})  # type: ignore[arg-type]
+        dense.write("fall")
+    assert times(tmp_path / "a.flog") == list(range(10))
+    assert [frame.time for frame in trainlog.open(tmp_path / "a.flog").frames("evolution")] == [7, 8, 9]
+
+
 def test_an_exception_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "a.flog"
     with (  # noqa: PT012 - the exception is that of the loop

@@ -98,7 +98,7 @@ class Background(Writer):
         if self._pid != os.getpid():  # a forked child has no such thread, and its copy of the lock may stay locked
             raise ClosedLog(FORKED)
         self._raise_error()
-        frame = Frame(frame.time, frame.kind, snapshot(frame.data))
+        frame = Frame(snapshot(frame.time), frame.kind, snapshot(frame.data))
         while not self._enqueue(frame):
             time.sleep(_PAUSE)
             self._raise_error()

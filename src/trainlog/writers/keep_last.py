@@ -93,7 +93,7 @@ class KeepLast:
 
         """
         time = self._clock() if timestamp is None else timestamp
-        frame = Frame(time, self._kind, snapshot(data))
+        frame = Frame(snapshot(time), self._kind, snapshot(data))
         self._writer.check(frame)
         if self._kept and self._seconds is not None:
             since = time - self._kept[-1].frame.time
