@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +167,47 @@ def test_the_last_seconds_before_a_reset_are_kept(tmp_path: Path) -> None:
             dense.record(time, {"n": 1})
         dense.write("fall")
     assert [frame.time for frame in trainlog.open(path).with_superseded().frames("creature")] == [8.0, 8.5, 0.0, 0.25]
+
+
+def test_it_is_written_while_it_drops_what_is_too_old(tmp_path: Path) -> None:
+    """By a signal handler, or by another thread."""
+
+    class Limit(float):
+        def __rsub__(self, other: float) -> float:
+            if other > 5:
+                dense.write("look")
+            return other - float(self)
+
+    with TrainingRecorder(tmp_path / "a.flog") as log:
+        dense = log.keep_last(seconds=Limit(5))
+        for time in (0, 1, 10):
+            dense.record(time, {"x": 1})
+    assert times(tmp_path / "a.flog") == [0, 1, 10]
+
+
+def test_a_fork_while_another_thread_records(tmp_path: Path) -> None:
+    class Limit(float):
+        def __rsub__(self, other: float) -> float:
+            recording.set()
+            assert forked.wait(30)
+            return other - float(self)
+
+    recording, forked = threading.Event(), threading.Event()
+    with TrainingRecorder(tmp_path / "a.flog") as log:
+        dense = log.keep_last(seconds=Limit(5))
+        thread = threading.Thread(target=dense.record, args=(0.0, {"x": 1}))
+        thread.start()
+        assert recording.wait(30)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads
+            child = os.fork()
+        forked.set()
+        if not child:
+            signal.alarm(10)
+            dense.record(1.0, {"x": 2})
+            os._exit(0)
+        thread.join()
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_wrong_use(tmp_path: Path) -> None:

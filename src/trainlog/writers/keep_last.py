@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import cmath
+import contextlib
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -72,6 +75,7 @@ class KeepLast:
         self._on_nan = on_nan
         self._was_nan = False
         self._elapsed = 0.0  # seconds that have passed so far, by the times of the frames
+        self._lock, self._pid = threading.RLock(), os.getpid()
         self._kept: deque[_Kept] = deque(maxlen=frames)
         self._recorded = 0
         self._written = 0  # frames up to this number are in the log; a number, because setting it is atomic
@@ -80,6 +84,12 @@ class KeepLast:
     def frames(self) -> list[Frame]:
         """The kept frames, the oldest first."""
         return [kept.frame for kept in self._unwritten()]
+
+    def _alone(self) -> threading.RLock:
+        """The lock of the kept frames; in a forked child a new one, as the old one may be held by a thread it lacks."""
+        if self._pid != os.getpid():
+            self._lock, self._pid = threading.RLock(), os.getpid()
+        return self._lock
 
     def _unwritten(self) -> list[_Kept]:
         return [kept for kept in self._kept.copy() if kept.number > self._written]
@@ -95,14 +105,15 @@ class KeepLast:
         time = self._clock() if timestamp is None else timestamp
         frame = Frame(snapshot(time), self._kind, snapshot(data))
         self._writer.check(frame)
-        if self._kept and self._seconds is not None:
-            since = time - self._kept[-1].frame.time
-            self._elapsed += min(max(0.0, since), 2 * self._seconds)  # also for NaN and infinity
-        self._recorded += 1
-        self._kept.append(_Kept(self._recorded, self._elapsed, frame))
-        if self._seconds is not None:
-            while self._kept[0].elapsed < self._elapsed - self._seconds:
-                self._kept.popleft()
+        with self._alone(), contextlib.suppress(IndexError):  # a signal handler may write what is kept
+            if self._kept and self._seconds is not None:
+                since = time - self._kept[-1].frame.time
+                self._elapsed += min(max(0.0, since), 2 * self._seconds)  # also for NaN and infinity
+            self._recorded += 1
+            self._kept.append(_Kept(self._recorded, self._elapsed, frame))
+            if self._seconds is not None:
+                while self._kept[0].elapsed < self._elapsed - self._seconds:
+                    self._kept.popleft()
         if self._on_nan:
             bad = [key for key, value in frame.data.items() if _is_bad(value)]
             if bad and not self._was_nan:
@@ -139,8 +150,9 @@ class KeepLast:
             if self._writer.size() != before:
                 self._written = max(self._written, written)
             raise
-        while self._kept and self._kept[0].number <= self._written:
-            self._kept.popleft()
+        with self._alone(), contextlib.suppress(IndexError):
+            while self._kept[0].number <= self._written:
+                self._kept.popleft()
         return len(kept)
 
     def __enter__(self) -> Self:
