@@ -312,11 +312,13 @@ class Writer(ABC):
             two threads and a signal handler cannot deadlock.
         keeps_run_state: whether the format can store late metadata and how the run ended. These are frames of the kind
             `trainlog.conventions.RUN_STATE`; the last one counts, and the reader merges it into the header.
+        writes_together: whether ``put_many`` writes all of its frames or none.
 
     """
 
     losses: Mapping[str, int] = MappingProxyType({})
     keeps_run_state: bool = False
+    writes_together: bool = False
     resumed_at: float = 0.0
     lock: threading.RLock | None = None
 

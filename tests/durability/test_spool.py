@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import errno
+import itertools
 import os
 import threading
 import time
@@ -272,6 +273,27 @@ def test_the_recorder_waits_by_itself(tmp_path: Path, monkeypatch: pytest.Monkey
         log.record_event(2.0, "after")
     log.close()
     assert [frame.data["type"] for frame in trainlog.open(log.path)] == ["before", "meanwhile", "after"]
+
+
+@pytest.mark.parametrize("suffix", [".flog", ".parquet", ".tfevents"])
+def test_a_disk_that_is_full_in_the_middle_of_many_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pause: None, suffix: str
+) -> None:
+    log = TrainingRecorder(tmp_path / f"a{suffix}", sync_every=None)
+    log.stats({"step": 0, "x": 0})
+    real, calls = os.write, itertools.count()
+
+    def full(fd: int, data: bytes) -> int:
+        if next(calls) in (2, 3):
+            raise OSError(28, "No space left on device")
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LogWriteWarning)
+        log.record_many([(float(n), Kind.STATS, {"step": n, "x": n}) for n in range(1, 6)])
+        log.close()
+    assert trainlog.open(log.path).table("stats")["step"].tolist() == list(range(6))
 
 
 class Lines(trainlog.SimpleCodec):

@@ -135,6 +135,7 @@ class ForwardingWriter(WrappingWriter):
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer)
+        self.writes_together = writer.writes_together
         self.put = writer.put  # type: ignore[method-assign]  # the hot path of the training loop
 
     def write(self, frame: Frame) -> None:

@@ -86,6 +86,10 @@ class RetryingWriter(WrappingWriter):
 
     def put_many(self, frames: Sequence[Frame]) -> None:
         """Write these frames, or keep copies of them until they can be written."""
+        if not self._writer.writes_together:  # some of them may be written when it fails
+            for frame in frames:
+                self.put(*frame)
+            return
         error = None
         if not self._failing:
             try:

@@ -43,7 +43,7 @@ class FlogWriter(Writer):
     those of a converted RLSimion log do, there are no checksums, and the file holds only the frames that were written.
     """
 
-    keeps_run_state = True
+    keeps_run_state = writes_together = True
 
     def __init__(self, path: Path, header: Header, *, replace: bool = False) -> None:
         """Create the file; with *replace*, replace the existing file once the new header is on the disk."""
