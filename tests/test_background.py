@@ -22,6 +22,7 @@ import trainlog
 from test_pipes import Kept, stats
 from trainlog import Frame, Kind, TrainingRecorder
 from trainlog.cli import main
+from trainlog.conventions import RUN_STATE
 from trainlog.errors import ClosedLog, LogWriteError, LogWriteWarning, UnsupportedFrame
 from trainlog.writers.background import Background, Policy
 from trainlog.writers.combine import snapshot
@@ -225,6 +226,19 @@ def test_a_rewind_is_not_dropped() -> None:
     with pytest.warns(LogWriteWarning, match="89 frames could not be written"):
         log.close()
     assert [frame.time for frame in slow.frames[:-1]] == [0, 5, *range(91, 100)]
+
+
+def test_the_last_state_of_the_run_is_not_dropped() -> None:
+    slow, log = overfull("drop_oldest", size=5, frames=2)
+    for n in range(3):
+        log.write(Frame(n, RUN_STATE, {"trainlog": 1, "meta": {"n": n}}))
+    for n in range(2, 100):
+        log.write(stats(n))
+    slow.may.set()
+    with pytest.warns(LogWriteWarning, match="95 frames could not be written"):
+        log.close()
+    assert [frame.data["meta"] for frame in slow.frames if frame.kind == RUN_STATE] == [{"n": 2}]
+    assert log.dropped == {Kind.STATS: 95}
 
 
 def test_rewinds_that_fill_the_queue_become_one() -> None:

@@ -138,9 +138,10 @@ class Background(Writer):
         if full and self._policy == "block" and not interrupts(self.lock):
             return False
         if full and self._policy == "drop_oldest":
-            place = first_to_drop(self._queue)
+            place = first_to_drop(len(self._queue), self._queue.__getitem__)
             if place is not None:
-                self.dropped[self._queue[place].kind] += 1
+                if self._queue[place].kind != RUN_STATE:
+                    self.dropped[self._queue[place].kind] += 1
                 del self._queue[place]
         self._queue.append(frame)
         return True

@@ -6,13 +6,13 @@ import contextlib
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from trainlog.codec import Writer
-from trainlog.conventions import REWIND
+from trainlog.conventions import REWIND, RUN_STATE
 from trainlog.errors import raise_together
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.table.table import Table
@@ -23,18 +23,30 @@ _IMMUTABLE: Final = frozenset([float, int, bool, str, bytes, type(None)])
 _DEPTH: Final = 300  # nesting of lists and maps
 
 
-def first_to_drop(frames: Iterable[Frame]) -> int | None:
-    """The index of the waiting frame to drop when there is no more room; None if none can be dropped.
+def first_to_drop(count: int, frame_at: Callable[[int], Frame]) -> int | None:
+    """The index of the waiting frame to drop when there is no more room; None if none of *count* can be dropped.
 
-    It is the oldest frame that is not a rewind: without the rewinds, frames that training has replaced would count. Of
-    two rewinds with nothing between them, the one to the earlier step has the effect of both.
+    It is the oldest frame that is neither a rewind nor the last state of the run: without the rewinds, frames that
+    training has replaced would count. Of two rewinds with nothing between them, the one to the earlier step has the
+    effect of both, and a later state repeats everything in an earlier one. The frames are looked up one by one, because
+    a signal handler that adds one would end an iteration.
     """
-    rewinds: list[Frame] = []
-    for frame in frames:
-        if not _is_rewind(frame):
-            return len(rewinds)
-        rewinds.append(frame)
-    return None if len(rewinds) < 2 else int(_step(rewinds[0]) <= _step(rewinds[1]))
+    rewinds: list[tuple[int, float]] = []
+    state: int | None = None
+    for place in range(count):
+        frame = frame_at(place)
+        if _is_rewind(frame):
+            rewinds.append((place, _step(frame)))
+        elif frame.kind != RUN_STATE:
+            return place
+        elif state is not None:
+            return state
+        else:
+            state = place
+    if len(rewinds) < 2:
+        return None
+    (first, step), (second, next_step), *_ = rewinds
+    return second if step <= next_step else first
 
 
 def _is_rewind(frame: Frame) -> bool:

@@ -137,7 +137,7 @@ class RetryingWriter(WrappingWriter):
         self._failing = True
 
     def _first_to_drop(self) -> int | None:
-        return first_to_drop(frame for frame, _ in self._waiting)
+        return first_to_drop(len(self._waiting), lambda place: self._waiting[place][0])
 
     def _drop(self, place: int) -> None:
         frame, size = self._waiting[place]
