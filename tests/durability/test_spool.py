@@ -77,6 +77,19 @@ def test_frames_wait_in_order_and_as_they_were(no_pause: None) -> None:
     assert disk.closed == 1
 
 
+def test_keys_that_are_not_text_wait_as_well(no_pause: None) -> None:
+    disk = Disk()
+    spool = RetryingWriter(disk)
+    rewards = Frame(0.0, Kind.STATS, {"reward": {0: 1.5, np.int64(1): 2.5, None: 0.0, (1, 2): 0.0}})
+    disk.full = True
+    with pytest.warns(LogWriteWarning, match="wait in memory"):
+        spool.write(rewards)
+    disk.full = False
+    with pytest.warns(LogWriteWarning, match="nothing was lost"):
+        spool.close()
+    assert disk.frames == [rewards]
+
+
 def test_the_next_call_finds_that_there_is_room_again(no_pause: None) -> None:
     disk = Disk()
     spool = RetryingWriter(disk)

@@ -265,7 +265,8 @@ def _size(value: Any) -> int:
     if isinstance(value, np.ndarray):
         return 120 + value.nbytes
     if isinstance(value, Mapping):
-        return 100 + sum(60 + len(key) * isinstance(key, str | bytes) + _size(item) for key, item in value.items())
+        names = sum(len(key) for key in value if isinstance(key, str | bytes))
+        return 100 + names + sum(60 + _size(item) for item in value.values())
     if isinstance(value, list | tuple):
         return 60 + sum(8 + _size(item) for item in value)
     return sys.getsizeof(value, 64)
