@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import trainlog
 from test_pipes import Kept, stats
 from trainlog import Frame, Kind, TrainingRecorder
 from trainlog.cli import main
+from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.conventions import RUN_STATE
 from trainlog.errors import ClosedLog, LogWriteError, LogWriteWarning, UnsupportedFrame
 from trainlog.writers.background import Background, Policy
@@ -362,6 +363,29 @@ def test_a_call_that_waits_for_room_raises_when_the_writer_is_closed() -> None:
         thread.join(30)
     assert len(errors) == 1
     assert [frame.time for frame in slow.frames] == [0, 1, 1]
+
+
+def test_a_queue_that_is_never_empty_can_be_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when other threads record all the time."""
+    real = FlogWriter.put
+
+    def put(self: FlogWriter, time: float, kind: Kind, data: Mapping[str, Any]) -> None:
+        real(self, time, kind, data)
+        if kind == Kind.STATS:
+            with contextlib.suppress(ClosedLog):
+                log.stats({"n": data["n"] + 1})
+
+    monkeypatch.setattr(FlogWriter, "put", put)
+    log = TrainingRecorder(tmp_path / "a.flog", background=10)
+    log.stats({"n": 0})
+    closing = threading.Thread(target=log.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    reader = trainlog.open(tmp_path / "a.flog")
+    steps = reader.table("stats")["n"].tolist()
+    assert steps == list(range(len(steps)))
+    assert reader.end is not None
 
 
 def test_wrong_use() -> None:

@@ -462,9 +462,7 @@ class TrainingRecorder(ClosedByBlock):
         if self._ticker is not None:
             self._ticker.stop(wait=not interrupts(self._writer.lock))
             with contextlib.suppress(ClosedLog):  # in a forked child, whose log it is not
-                with contextlib.suppress(OSError):  # the writer's close raises it as well, or a warning reports it
-                    self._writer.flush()
-                self._sync()
+                self._sync()  # what is written from here on is synced by the writer's close
             self._ticker = None
         self._writer.close()
         self._is_open = False
