@@ -369,7 +369,7 @@ class TrainingRecorder(ClosedByBlock):
                     return
 
     def _lock(self) -> contextlib.AbstractContextManager[object]:
-        """The lock for late metadata; none for a signal handler that must not wait, see `interrupts`.
+        """The lock for late metadata; none for a signal handler that must not wait.
 
         Raises:
             ClosedLog: in a forked child, where a thread that it does not have may hold the lock.
@@ -377,9 +377,12 @@ class TrainingRecorder(ClosedByBlock):
         """
         if self.is_recording and self._pid != os.getpid():
             raise ClosedLog(FORKED, path=self.path)
+        return contextlib.nullcontext() if self._interrupts_writer() else self._merging
+
+    def _interrupts_writer(self) -> bool:
+        """Whether this code runs in a signal handler that interrupted a call of the writer, see `interrupts`."""
         writer = self._writer
-        is_interrupted = writer.interrupts() if isinstance(writer, Background) else interrupts(writer.lock)
-        return contextlib.nullcontext() if is_interrupted else self._merging
+        return writer.interrupts() if isinstance(writer, Background) else interrupts(writer.lock)
 
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
@@ -460,7 +463,7 @@ class TrainingRecorder(ClosedByBlock):
             raise ValueError(f"a run is {', '.join(get_args(EndState))}, not {state!r}")
         failed = self._tell_end(None if state is None else (state, reason))
         if self._ticker is not None:
-            self._ticker.stop(wait=not interrupts(self._writer.lock))
+            self._ticker.stop(wait=not self._interrupts_writer())
             with contextlib.suppress(ClosedLog):  # in a forked child, whose log it is not
                 self._sync()  # what is written from here on is synced by the writer's close
             self._ticker = None
