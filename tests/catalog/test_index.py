@@ -408,7 +408,13 @@ def test_rows_of_a_shard_that_come_late_are_where_their_times_are(
 def test_links_that_lead_nowhere_or_back_and_shut_folders_are_passed(folder: Path) -> None:
     (folder / "itself").symlink_to(folder / "itself")
     (folder / "ppo" / "up").symlink_to(folder)
-    (folder / "other.flog").symlink_to(folder / "sac" / "0.flog")
+    assert len(trainlog.runs(folder)) == 6
+
+
+def test_a_log_and_a_link_to_it_are_one_run(folder: Path, tmp_path: Path) -> None:
+    (folder / "latest.flog").symlink_to(folder / "sac" / "0.flog")
+    (tmp_path / "else.flog").write_bytes((folder / "sac" / "0.flog").read_bytes())
+    (folder / "other.flog").symlink_to(tmp_path / "else.flog")
     names = ["other.flog", *(f"{algo}/{seed}.flog" for algo in ("ppo", "sac") for seed in range(3))]
     assert trainlog.runs(folder).config["run"].tolist() == names
 

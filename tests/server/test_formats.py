@@ -260,7 +260,8 @@ def test_creatures_are_read_by_their_times_until_somebody_wants_more(counted: An
     read_all(log)
     creature, stats = log.rows[Kind.CREATURE], log.rows[Kind.STATS]
     assert (len(creature), creature.columns.rows, stats.columns.rows) == (800, 0, 400)
-    assert all(scan.columns == log.conventions.axis_keys for scan in reader.scans if Kind.CREATURE in scan.kinds)
+    clocks = (*log.conventions.axis_keys, "env", "rank")
+    assert all(scan.columns == clocks for scan in reader.scans if Kind.CREATURE in scan.kinds)
     before = log.cursor()
     log.want({Kind.CREATURE})
     assert not log.is_complete({Kind.CREATURE})

@@ -95,8 +95,8 @@ class KnownRuns:
             else:
                 root = catalog.root.name if catalog.root.name not in entries else "."
                 found = {name or root: KnownRun(catalog, one) for name, one in entries.items()}
-        self._looked[read] = found = _each_once(found) if len(self.catalogs) > 1 else found
-        return found
+        self._looked[read] = _each_once(found)
+        return self._looked[read]
 
     def _chosen(self, *, read: bool) -> dict[str, KnownRun]:
         """The chosen runs, including damaged ones."""
@@ -229,15 +229,15 @@ def warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
 
 
 def _each_once(found: dict[str, KnownRun]) -> dict[str, KnownRun]:
-    """The runs of several catalogs without those that an earlier one has under another path."""
+    """The runs, without links to others of them, and without those that an earlier catalog has under another path."""
     inodes = {name: one.entry.stamp.rpartition(":")[2] for name, one in found.items()}  # a stamp ends with it
     count = Counter(inodes.values())
-    first: dict[Path | str, Catalog] = {}
-    return {
-        name: one
-        for name, one in found.items()
-        if count[inodes[name]] == 1 or first.setdefault(real_path(one.path), one.catalog) is one.catalog
-    }
+    several = sorted(
+        (name for name in found if count[inodes[name]] > 1), key=lambda name: found[name].path.is_symlink()
+    )
+    kept: dict[Path | str, str] = {}
+    left_out = {name for name in several if kept.setdefault(real_path(found[name].path), name) != name}
+    return {name: one for name, one in found.items() if name not in left_out}
 
 
 def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:
