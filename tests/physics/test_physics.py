@@ -725,6 +725,21 @@ class TestCurves:
             with pytest.raises(KeyError):
                 replay.curve(wrong, episode)
 
+    def test_the_name_of_a_joint_is_that_of_the_model_of_the_episode(self, tmp_path: Path) -> None:
+        joints = '<joint name="{}" axis="0 1 0"/><joint name="{}" axis="1 0 0"/><geom size=".1"/>'
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            for names in (("hip", "knee"), ("knee", "hip")):
+                body = joints.format(*names)
+                model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody><body>{body}</body></worldbody></mujoco>")
+                data = mujoco.MjData(model)
+                recorder = StateRecorder(log, model, data)
+                data.joint("hip").qpos[:] = 0.5
+                for _ in range(3):
+                    recorder.step()
+                    mujoco.mj_step(model, data)
+        replay = Replay(tmp_path / "run.flog")
+        assert [replay.curve("pos[hip]", episode)[1][0] for episode in replay.episodes] == [0.5, 0.5]
+
 
 def test_every_frame_is_read_by_programs_that_know_nothing_of_it(tmp_path: Path) -> None:
     log = Run(MODELS["ant"]()).record(tmp_path / "run.flog", 10)

@@ -423,7 +423,7 @@ class Replay:
                     table, order = parts.get(self.environment, (table.rows_where(slice(0, 0)), order[:0]))
                     mine = self.orders[episode.first : episode.stop]
                     _, rows, states = np.intersect1d(order, mine, return_indices=True)
-                values = self._column(table, key, element) if table.rows else np.empty(0)
+                values = self._column(table, key, element, episode.first) if table.rows else np.empty(0)
                 if len(rows):
                     x.append(self.clock[episode.first + states] - began)
                     y.append(values[rows])
@@ -476,12 +476,12 @@ class Replay:
                     found[episode.number - 1] = np.nansum(rewards)
         return found
 
-    def _column(self, table: Table, key: str, element: str) -> Floats:
+    def _column(self, table: Table, key: str, element: str, frame: int) -> Floats:
         if not element:
             if table[key].ndim > 1:
                 raise KeyError(f"{key!r} is a list; choose one of its elements, for example {key}[0]")
             return table.numbers(key)
-        names = self.names()[0].get(key, [])
+        names = self.names(frame)[0].get(key, [])
         place = names.index(element) if element in names else int(element) if element.isdecimal() else -1
         values = table.column(key).values
         if place < 0 or (values.ndim > 1 and place >= values.shape[1]):
