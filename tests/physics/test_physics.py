@@ -458,6 +458,7 @@ class TestEnvironments:
         replay = Replay(tmp_path / "run.flog")
         assert replay.environments == ("0", "1", "2")
         assert check(replay).simulated == 60
+        assert replay.environment == "0"
         for n, run in enumerate(runs):
             one = Replay(tmp_path / "run.flog", env=str(n))
             assert (one.at(one.frames - 1).qpos == run.data.qpos).all()

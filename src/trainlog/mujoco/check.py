@@ -99,13 +99,16 @@ def check(replay: Replay, env: str | None = None, progress: Callable[[int], obje
             "trainlog.mujoco.StateRecorder records the complete state",
             path=replay.reader.path,
         )
-    result = Check()
-    for environment in replay.environments if env is None else [env]:
-        replay.environment = environment
-        result.episodes += len(replay.episodes)
-        found = _first_divergence(replay, result, progress)
-        if found is not None:
-            result.divergences.append(found)
+    result, shown = Check(), replay.environment
+    try:
+        for environment in replay.environments if env is None else [env]:
+            replay.environment = environment
+            result.episodes += len(replay.episodes)
+            found = _first_divergence(replay, result, progress)
+            if found is not None:
+                result.divergences.append(found)
+    finally:
+        replay.environment = shown
     return result
 
 
