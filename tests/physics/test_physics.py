@@ -191,6 +191,19 @@ def test_what_is_missing_is_a_gap_and_no_divergence(tmp_path: Path) -> None:
     assert (result.states, result.simulated, result.gaps, result.divergences) == (29, 27, 1, [])
 
 
+def test_an_episode_whose_first_state_is_missing_is_not_a_part_of_the_one_before(tmp_path: Path) -> None:
+    log = Run(MODELS["ant"]()).record(tmp_path / "run.flog", 30, resets=10)
+    reader = trainlog.open(log)
+    (first,) = (frame for frame in reader.frames() if frame.data.get("step") == 10 and frame.data[STATE_STEP] == 0)
+    with trainlog.create(tmp_path / "holed.flog", {}) as writer:
+        writer.write_all(frame for frame in reader.frames() if frame.data != first.data)
+    replay = Replay(tmp_path / "holed.flog")
+    assert [(one.first, one.stop) for one in replay.episodes] == [(0, 11), (11, 21), (21, 32)]
+    assert replay.episodes[0].seconds == Replay(log).episodes[0].seconds
+    result = check(replay)
+    assert (result.states, result.simulated, result.gaps, result.divergences) == (32, 29, 1, [])
+
+
 def test_missing_states_are_a_gap_if_the_inputs_before_the_next_one_did_not_change(tmp_path: Path) -> None:
     model = mujoco.MjModel.from_xml_string(PENDULUM)
     data = mujoco.MjData(model)

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainlog.errors import CodecError
 from trainlog.mujoco.replay import Replay
-from trainlog.mujoco.state import CRC, Floats, crc_of, flipped_bit, import_mujoco
+from trainlog.mujoco.state import CRC, STATE_STEP, Floats, crc_of, flipped_bit, import_mujoco
 
 __all__ = ["Check", "Divergence", "check"]
 
@@ -114,7 +114,6 @@ def check(replay: Replay, env: str | None = None, progress: Callable[[int], obje
 
 def _first_divergence(replay: Replay, result: Check, progress: Callable[[int], object] | None) -> Divergence | None:
     mujoco = import_mujoco()
-    starts = {episode.first for episode in replay.episodes}
     data: Any = None
     data_model: Any = None
     for frame in range(replay.frames):
@@ -126,9 +125,10 @@ def _first_divergence(replay: Replay, result: Check, progress: Callable[[int], o
             return _divergence(replay, frame, [flipped[0]], flipped[1], is_damage=True)
         different: list[int] = []
         simulated = state.vector
-        if frame not in starts and replay.has_gap(frame - 1):
+        has_previous = frame > 0 and state.frame.data.get(STATE_STEP) != 0
+        if has_previous and replay.has_gap(frame - 1):
             result.gaps += 1
-        elif frame not in starts:
+        elif has_previous:
             if data_model is not model:
                 data, data_model = mujoco.MjData(model), model
             mujoco.mj_setState(model, data, replay.state(frame - 1).vector, layout.whole)

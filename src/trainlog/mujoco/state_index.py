@@ -159,7 +159,8 @@ class StateIndex:
         """Which states begin an episode."""
         states = self.by_name[environment]
         if self._is_complete:
-            starts = states.counter == 0
+            # Not only where the counter is 0, because the first states of an episode can be missing.
+            starts = np.append(True, states.counter[1:] <= states.counter[:-1])
         else:
             marks = np.searchsorted(self._marks.get(environment, []), states.order)
             starts = (np.diff(states.clock, prepend=0) < 0) | (np.diff(states.counter, prepend=0) != 0)
