@@ -616,6 +616,28 @@ def test_the_states_may_be_in_the_frames_of_somebody_else(tmp_path: Path) -> Non
     assert check(replay).divergences == []
 
 
+def test_a_clock_that_goes_back_within_an_episode_of_somebody_else_loses_no_step(tmp_path: Path) -> None:
+    gymnasium = pytest.importorskip("gymnasium")
+    from trainlog.gymnasium import RecordRun
+
+    env = gymnasium.make("HalfCheetah-v5")
+    env.action_space.seed(0)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        states = StateRecorder(log, env.unwrapped.model, env.unwrapped.data)
+        env = RecordRun(states.wrap(env), log, every=10, extra=states.state)
+        env.reset(seed=0)
+        for n in range(30):
+            if n == 15:  # MuJoCo does this itself when a simulation is unstable
+                mujoco.mj_resetData(env.unwrapped.model, env.unwrapped.data)
+            env.step(env.action_space.sample())
+        states.close()
+    replay = Replay(tmp_path / "run.flog")
+    assert [replay.state(frame).frame.data[STATE_STEP] for frame in range(replay.frames)] == [0, 1, 11, 15, 0, 5, 14]
+    assert [one.stop - one.first for one in replay.episodes] == [4, 3]
+    found = check(replay)
+    assert (found.simulated, found.gaps, found.divergences) == (5, 0, [])
+
+
 class TestPositionsOnly:
     @pytest.fixture
     def log(self, tmp_path: Path) -> Path:

@@ -152,6 +152,8 @@ class StateRecorder:
             self.close()
             self._step = 0
         else:
+            if self._step == 0 and self._pending:  # another recorder left out the first state of the episode
+                self._record()
             self._step += 1
             self._total += 1
         self._time = now
