@@ -572,6 +572,29 @@ class TestEnvironments:
         assert replay.reward_key() == "reward"
         assert replay.returns().tolist() == [4.0, 12.0, 8.0]
 
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_a_return_is_of_the_episode_although_the_next_one_began_before_its_last_frame(
+        self, ends: bool, tmp_path: Path
+    ) -> None:
+        run = Run(MODELS["half_cheetah"]())
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            states, vector = StateRecorder(log, run.model, run.data, every=9), log.vector(1, autoreset="same_step")
+            states.reset()
+            for total in (1.0, 3.0, 2.0):
+                for n in range(4):
+                    mujoco.mj_step(run.model, run.data)
+                    states.step()
+                    if ends and n == 3:  # as within a vector of environments that resets them at once
+                        mujoco.mj_resetData(run.model, run.data)
+                        states.reset()
+                    vector.step([total], [ends and n == 3], [False])
+                if not ends:  # killed, and resumed
+                    mujoco.mj_resetData(run.model, run.data)
+                    states = StateRecorder(log, run.model, run.data, every=9)
+                    states.reset()
+                    vector.reset()
+        assert Replay(tmp_path / "run.flog").returns()[:3].tolist() == [4.0, 12.0, 8.0]
+
     def test_a_return_is_not_known_if_steps_were_left_out(self, tmp_path: Path) -> None:
         whole = Run(MODELS["half_cheetah"]()).record(tmp_path / "whole.flog", 10, resets=5)
         assert Replay(whole).returns().tolist() == [0 + 1 + 2 + 3 + 4, 5 + 6 + 0 + 1 + 2]

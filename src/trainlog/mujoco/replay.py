@@ -466,7 +466,11 @@ class Replay:
                 str(EnvironmentKey(row.data.get(RANK), row.data.get("env"))) == self.environment and row.data["records"]
             )
             if own and (row.data["return"] == row.data["return"] or "length" not in row.data):
-                place = int(np.searchsorted(firsts, self.frame_at(time=row.time), "right")) - 1
+                inside = (self.times >= row.data["began"]) & (self.times <= row.time)
+                if self.is_complete:
+                    inside &= self._states.counter != 0  # the next one can begin before its last record
+                state = int(inside.argmax()) if inside.any() else self.frame_at(time=row.data["began"])
+                place = int(np.searchsorted(firsts, state, "right")) - 1
                 found[place], counted[place] = row.data["return"], True
         for episode in (self.episodes[place] for place in np.flatnonzero(~counted).tolist()):
             with suppress(KeyError):
