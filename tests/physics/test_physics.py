@@ -784,6 +784,25 @@ class TestCurves:
             with pytest.raises(KeyError):
                 replay.curve(wrong, episode)
 
+    def test_statistics_are_those_of_the_environment_or_of_all(self, tmp_path: Path) -> None:
+        model = mujoco.MjModel.from_xml_string(PENDULUM)
+        data = mujoco.MjData(model)
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            recorders = [StateRecorder(log, model, data, env=env) for env in range(2)]
+            for n in range(4):
+                for env, recorder in enumerate(recorders):
+                    recorder.step()
+                    log.record_stats_frame(None, {"env": env, "value": 10.0 * env})
+                log.record_stats_frame(None, {"env": "Pendulum-v1", "loss": float(n)})
+                log.record_creature_frame(None, {"env": 2, "noise": 1.0})
+                mujoco.mj_step(model, data)
+        for env in range(2):
+            replay = Replay(tmp_path / "run.flog", env=str(env))
+            assert set(replay.curve("value", replay.episodes[0])[1].tolist()) == {10.0 * env}
+            assert replay.curve("loss", replay.episodes[0])[1].tolist() == [0.0, 1.0, 2.0]
+            with pytest.raises(KeyError):
+                replay.curve("noise", replay.episodes[0])
+
     def test_the_name_of_a_joint_is_that_of_the_model_of_the_episode(self, tmp_path: Path) -> None:
         joints = '<joint name="{}" axis="0 1 0"/><joint name="{}" axis="1 0 0"/><geom size=".1"/>'
         with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:

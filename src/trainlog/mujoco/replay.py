@@ -15,7 +15,7 @@ import numpy.typing as npt
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.conventions import RANK, Conventions
-from trainlog.environment_rows import EnvironmentKey, by_environment
+from trainlog.environment_rows import EnvironmentKey, by_environment, steps_by_environment, together
 from trainlog.episode import episode_table
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
@@ -416,14 +416,19 @@ class Replay:
                 if key not in batch.table:
                     continue
                 there = np.flatnonzero(batch.table.valid(key))  # a state after a reset has no reward
-                table, order = batch.table.rows_where(there), batch.order[there]
+                grouped = steps_by_environment(batch.table.rows_where(there), batch.order[there], self._conventions)
+                names = {self.environment}
+                if kind == Kind.STATS:  # which may also be those of all environments
+                    names |= {str(one) for one in grouped} - {*self.environments}
+                found = together([part for one in grouped if str(one) in names for part in grouped[one]])
+                if found is None:
+                    continue
+                order, table = found
                 rows = states = np.empty(0, np.int64)
                 if kind == Kind.CREATURE:
-                    parts = {name: (own, at) for name, own, at, _ in self._index.by_environment(table, order)}
-                    table, order = parts.get(self.environment, (table.rows_where(slice(0, 0)), order[:0]))
                     mine = self.orders[episode.first : episode.stop]
                     _, rows, states = np.intersect1d(order, mine, return_indices=True)
-                values = self._column(table, key, element, episode.first) if table.rows else np.empty(0)
+                values = self._column(table, key, element, episode.first)
                 if len(rows):
                     x.append(self.clock[episode.first + states] - began)
                     y.append(values[rows])
@@ -431,7 +436,7 @@ class Replay:
                     times = self.times[episode.first : episode.stop]
                     x.append(np.interp(table.time, times, self.clock[episode.first : episode.stop]) - began)
                     y.append(values)
-            if any(len(part) for part in x):
+            if x:
                 return np.concatenate(x), np.concatenate(y)
         raise KeyError(f"no frame of the episode has the key {key!r}")
 
