@@ -50,7 +50,7 @@ def test_the_frames_of_a_vector(tmp_path: Path) -> None:
     no = [False, False]
     start = {"type": "episode_start", "episode_type": "training"}
     assert frames == [
-        ("EVENT", {**start, "env": [0, 1], "step": 0, "obs": [[0.5], [1.5]]}),
+        ("EVENT", {**start, "env": [0, 1], "step": 2, "obs": [[0.5], [1.5]]}),
         (
             "CREATURE",
             {"step": 2, "env": [0, 1], "reward": [1.0, 2.0], "terminated": [False, True], "truncated": no}
@@ -67,7 +67,7 @@ def test_the_frames_of_a_vector(tmp_path: Path) -> None:
             {"step": 3, "env": [0, -1], "reward": [3.0, 0.0], "terminated": no, "truncated": no}
             | {"obs": [[3.0], [4.0]]},
         ),
-        ("EVENT", {**start, "env": [1], "step": 3, "obs": [[4.0]]}),
+        ("EVENT", {**start, "env": [1], "step": 5, "obs": [[4.0]]}),
         (
             "CREATURE",
             {"step": 5, "env": [0, 1], "reward": [5.0, 6.0], "terminated": no, "truncated": [True, False]}
@@ -129,6 +129,21 @@ def test_a_resumed_run_counts_on_from_its_checkpoint(tmp_path: Path) -> None:
     alone = ends["env"] == 0
     assert ends["episode"][alone].tolist() == ends["step"][alone].tolist() == [1, 2, 3, 4, 5, 6]
     assert ends["episode"][~alone].tolist() == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("is_vector", [False, True])
+def test_nothing_is_left_of_an_episode_that_began_after_the_checkpoint(is_vector: bool, tmp_path: Path) -> None:
+    begun = {"step": 0, "episode": 0}
+    for _ in range(2):
+        with trainlog.TrainingRecorder(tmp_path / "run.flog", resume=True) as log:
+            log.rewind(begun["step"])
+            one: Any = log.vector(2, "same_step", **begun) if is_vector else EnvironmentRecorder(log, **begun)  # type: ignore[arg-type]
+            for is_end in (False, True, False):
+                one.step(*(([1, 1], [is_end] * 2, NO) if is_vector else (1.0, is_end, False)))
+                if is_end:
+                    begun = {"step": one.steps, "episode": one.episodes}
+    found = list(trainlog.episodes(tmp_path / "run.flog"))
+    assert [episode.length for episode in found] == ([2, 2, 2, 2, 1, 1] if is_vector else [2, 2, 1])
 
 
 def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:

@@ -108,8 +108,9 @@ class _Recorder:
         if every > 1:
             self._about["every"] = every
 
-    def _started(self, env: Any, obs: Any, step: int) -> None:
-        event = {"env": env, "step": step, **self._about}
+    def _started(self, env: Any, obs: Any) -> None:
+        # The step is that of the first frame, so that going back to an earlier step takes back both.
+        event = {"env": env, "step": self.steps, **self._about}
         if obs is not None:
             event["obs"] = obs
         self.log.record_event(None, EPISODE_START, event)
@@ -171,7 +172,7 @@ class EnvironmentRecorder(_Recorder):
 
         """
         reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-        is_due, begins, start, before = self.is_due, self._begins, self._start, self.steps
+        is_due, begins, start = self.is_due, self._begins, self._start
         done = terminated or truncated
         # Everything is counted before anything is recorded, so that an error of the log costs only frames.
         if begins:
@@ -182,7 +183,7 @@ class EnvironmentRecorder(_Recorder):
         self._length += 1
         self._return += reward
         if begins:
-            self._started(self._env_id, start, before)
+            self._started(self._env_id, start)
         if is_due or done:
             frame: dict[str, Any] = {"step": self.steps, "env": self._env_id, "reward": reward}
             frame |= {"terminated": terminated, "truncated": truncated}
@@ -284,7 +285,7 @@ class VectorRecorder(_Recorder):
         done = terminations | truncations
         obs = self._by_row("obs", obs)
         self._check(data, final_obs)
-        env, real, begun, before = self._ids, None, None, self.steps
+        env, real, begun = self._ids, None, None
         # Everything is counted before anything is recorded, so that an error of the log costs only frames.
         if not self._all_open:
             real, begun = self._advance(obs)
@@ -308,7 +309,7 @@ class VectorRecorder(_Recorder):
         if ended is not None:
             self._end(ended, obs)
         if begun is not None:
-            self._started(*begun, before)
+            self._started(*begun)
         if (self._every == 1 and real is None) or (env >= 0).any():
             frame: dict[str, Any] = {"step": self.steps, "env": env, "reward": rewards}
             frame |= {"terminated": terminations, "truncated": truncations}
