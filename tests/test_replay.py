@@ -244,6 +244,15 @@ def test_physics_of_two_environments_in_turns(tmp_path: Path) -> None:
         assert [state["qpos"][0] for state in replay.iter_physics(8, env=env)] == own
 
 
+def test_physics_is_not_the_frames_without_a_position_beside_it(tmp_path: Path) -> None:
+    frames: list[tuple[float, Kind, dict[str, Any]]] = []
+    for n in range(3):
+        frames.append((0.0, Kind.CREATURE, {"env": [0, 1], "step": 2 * n, "reward": [1.0, 2.0]}))
+        frames += [(0.0, Kind.CREATURE, states_of(100 * env + n, env=env)) for env in range(2)]
+    states = list(log_of(tmp_path, *frames).iter_physics(8, env=1, clock="sim_time"))
+    assert [state["qpos"][0] for state in states] == [100.0, 100.5, 101.0, 101.5, 102.0]
+
+
 def test_physics_of_frames_of_several_environments(tmp_path: Path) -> None:
     frames = [
         (0.0, Kind.CREATURE, {"env": [0, 1 if n else -1], "pos": [[float(n)], [100.0 + n]], "sim_time": [n, n]})

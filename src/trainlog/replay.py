@@ -140,6 +140,8 @@ class FlogReplay:
         keys of the previous frame. Between two frames with vectors of different lengths, the previous one is repeated.
         As in the original reader, ``speed`` is 0.0, ``step`` is 0 and ``skill`` is empty if they were not logged.
 
+        In a log with positions, frames without one, such as those of a vector recorder beside the states, are left out.
+
         Nothing is interpolated between two episodes or two environments. An episode ends at its event, when the key of
         the episode changes, or when a simulated time steps back. The states include the first and the last frame of
         each episode, even if the last one comes before its turn.
@@ -157,6 +159,8 @@ class FlogReplay:
 
         """
         check_fps(fps)
+        creature = self._summary.kinds.get(Kind.CREATURE)
+        has_positions = creature is not None and self.conventions.find("qpos", creature.keys) is not None
         motions: dict[Any, _Motion] = {}  # the current episode of each process and environment
         for logged in self.reader.take(orders_of(self.reader, {Kind.CREATURE, Kind.EVENT}).tolist()):
             for one, data in by_environment(logged.data, self.conventions.find("env", logged.data)):
@@ -166,6 +170,8 @@ class FlogReplay:
                 if logged.kind == Kind.EVENT:
                     if self.conventions.event(data).type in (EPISODE_START, EPISODE_END) and key in motions:
                         yield from motions.pop(key).end()
+                    continue
+                if has_positions and self.conventions.find("qpos", data) is None:
                     continue
                 frame = self._with_arrays({"timestamp": logged.time, **data})
                 time = clock or self._clock_of(frame, alone=data is logged.data)
