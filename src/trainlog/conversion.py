@@ -17,7 +17,7 @@ from trainlog.model import Frame, Kind, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.location import is_folder, local_path, location
 from trainlog.storage.locks import check_unused
-from trainlog.storage.media_files import media_folder, with_image
+from trainlog.storage.media_files import media_folder, media_folders, with_image
 from trainlog.storage.replace import (
     NEVER_OVERWRITTEN,
     check_replaceable,
@@ -147,11 +147,12 @@ def _with_media(
     reader: Reader, blocks: Iterable[Frame | Table], codec: Codec, target: Path
 ) -> tuple[Iterable[Frame | Table], Counter[str]]:
     """*blocks* with the images next to the log if *codec* embeds them; otherwise count the files that stay there."""
-    folder = media_folder(reader.path)
-    if not is_folder(folder) or folder == media_folder(target):
+    folders = list(filter(is_folder, media_folders(reader.path)))
+    if not folders or media_folder(target) in folders:
         return blocks, Counter()
     if not codec.embeds_images:
-        return blocks, Counter({f"files in {folder.name}, which stay there": sum(1 for _ in folder.iterdir())})
+        left = {f"files in {folder.name}, which stay there": sum(1 for _ in folder.iterdir()) for folder in folders}
+        return blocks, Counter(left)
     return (_with_image(reader.path, block) for block in blocks), Counter()
 
 

@@ -27,7 +27,7 @@ from trainlog.codec import Scan
 from trainlog.codecs.tensorboard.events import EventParser, packed_event, packed_scalars
 from trainlog.errors import CorruptLog, DamagedLogWarning, InvalidPosition, MissingExtra, TruncatedLog, UnknownFormat
 from trainlog.integrations.torch import SummaryWriter
-from trainlog.media import media_file
+from trainlog.media import MediaRecorder, media_file
 from trainlog.scan import Gap
 
 pytest.importorskip("crc32c")
@@ -556,6 +556,20 @@ def test_a_compressed_copy_has_the_pictures_of_its_log(tmp_path: Path) -> None:
     assert not done.losses
     (event,) = trainlog.open(done.target).frames("event")
     assert media_file(done.target, event.data).exists()
+
+
+def test_the_pictures_of_several_processes_are_found_and_converted(tmp_path: Path) -> None:
+    for rank in range(2):
+        with trainlog.TrainingRecorder(tmp_path / "run.flog", shard=rank) as log:
+            MediaRecorder(log).image(0.0, "view", np.full((3, 4, 3), 100 * rank, np.uint8), step=2)
+    reader = trainlog.open(tmp_path / "run.flog")
+    pictures = [media_file(reader.path, event.data).read_bytes() for event in reader.frames("event")]
+    done = trainlog.convert(reader, tmp_path / "out" / "run.tfevents")
+    images = [event.data["image"] for event in trainlog.open(done.target).frames("event")]
+    assert sorted(images) == sorted(pictures)
+    assert len({*images}) == 2
+    left = trainlog.convert(reader, tmp_path / "copy.flog").losses
+    assert dict(left) == {f"files in {rank}.flog.media, which stay there": 1 for rank in range(2)}
 
 
 def test_what_tensorboardx_writes_is_read_as_tensorboard_reads_it(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.storage.location import location, named
+from trainlog.storage.location import is_folder, location, named
 from trainlog.storage.source import Source
 
-__all__ = ["media_file", "media_folder", "with_image"]
+__all__ = ["media_file", "media_folder", "media_folders", "with_image"]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _MOST: Final = 1 << 26  # bytes of an image that is included in a frame
@@ -23,6 +23,12 @@ def media_folder(log: str | os.PathLike[str]) -> Path:
     return path.with_name(f"{path.name.removesuffix('.zst')}.media")
 
 
+def media_folders(log: str | os.PathLike[str]) -> list[Path]:
+    """The folders of the files that belong to the log at that path: one, or one for each of its processes."""
+    path = named(location(log))
+    return (sorted(path.glob("*.media")) if is_folder(path) else []) or [media_folder(log)]
+
+
 def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
     """The file that an *event* of the log at that path refers to.
 
@@ -30,7 +36,9 @@ def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
         KeyError: when it refers to none.
 
     """
-    return media_folder(log) / Path(str(event["file"])).name
+    name = Path(str(event["file"])).name
+    found = [folder / name for folder in media_folders(log)]
+    return next((file for file in found if file.is_file()), found[0])
 
 
 def with_image(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Mapping[Any, Any]:
