@@ -252,6 +252,20 @@ def test_one_event_of_numbers_and_more_is_found_again(tmp_path: Path) -> None:
     assert [next(reader.take([order])) for order in orders] == list(reader)
 
 
+def test_a_scan_goes_on_in_the_middle_of_an_event(tmp_path: Path) -> None:
+    number = part(1, b"loss") + b"\x15" + struct.pack("<f", 2)
+    sounds = [part(1, b"sound %d" % n) + part(6, b"") for n in range(3)]
+    many = event(3, 9, part(5, b"".join(part(1, one) for one in (number, *sounds))))
+    written(tmp_path, THREE[0], many, many, scalar(4, 10, "loss", 1))
+    reader = trainlog.open(tmp_path)
+    total = len(list(reader))
+    whole = list(reader.scan(Scan(batch_rows=1)))
+    assert sum(batch.table.rows for batch in whole) == total == 10
+    for i, batch in enumerate(whole):
+        rest = list(reader.scan(Scan(after=batch.position)))
+        assert sum(one.table.rows for one in rest) == total - 1 - i
+
+
 @pytest.mark.parametrize(
     ("dtype", "content", "number"),
     [

@@ -105,7 +105,9 @@ class TensorBoardReader(Reader):
         place = Place.parse(scan.after)
         if place.ahead and self._checksum(place.ahead) != place.check:
             raise InvalidPosition("the log is not the one that was read; read it again", path=self.path)
-        yield from batches_of(self._frames(place.start, never, scan.on_damage), scan, place, self._checksum)
+        frames = self._frames(self._record_before(place.start), never, scan.on_damage)
+        rest = (frame for frame in frames if frame[0] >= place.start)
+        yield from batches_of(rest, scan, place, self._checksum)
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
         """Yield the frames at *orders*, which must be ascending; see `trainlog.codec.Reader.take`."""
@@ -141,14 +143,16 @@ class TensorBoardReader(Reader):
         return Repair(target, kept, {"unknown": len(gaps)} if gaps else {}, sum(gap.size for gap in gaps))
 
     def _record_before(self, order: int) -> int:
-        """Where the record of the frame at *order* begins; the record may hold many frames."""
+        """Where the record that holds byte *order* begins, as it may hold many frames; *order* itself if none does."""
         index, at = divmod(order, _FILE)
         files = self.files
-        if index >= len(files):
-            return order
-        with Source(files[index]) as source:
-            records = Records(source, lambda _: None)
-            return next((order - n for n in range(min(_MOST_VALUES, at) + 1) if records.is_record_at(at - n)), order)
+        if index < len(files):
+            with Source(files[index]) as source:
+                records = Records(source, lambda _: None)
+                for n in range(min(_MOST_VALUES, at) + 1):
+                    if size := records.size_at(at - n):
+                        return order - n if n < size else order
+        return order
 
     def _checksum(self, end: int) -> str:
         """A checksum of everything before *end*: the files before, and the last file up to there."""

@@ -109,10 +109,13 @@ class Records:
         if (left := self._source.size - self.at) > 0:
             self._on_gap(Gap(self.at, left, torn=True, file=self._name))
 
-    def is_record_at(self, at: int) -> bool:
-        """Whether the head of a record is at byte *at*."""
+    def size_at(self, at: int) -> int:
+        """The size of the record whose head is at byte *at*; 0 if there is none."""
         head = self._source.read(at, _HEAD.size)
-        return len(head) == _HEAD.size and _unpack_head(head)[1] == self._crc_of(_unpack_head(head)[0])
+        if len(head) < _HEAD.size:
+            return 0
+        length, crc = _unpack_head(head)
+        return _LEAST + length if crc == self._crc_of(length) else 0
 
     def _crc_of(self, length: int) -> int:
         """The checksum of a length; -1 for a length that no message has."""
