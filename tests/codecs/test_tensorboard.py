@@ -227,6 +227,24 @@ def test_what_is_written_later_and_a_second_file_are_read_behind_a_position(tmp_
     assert more.table.time.tolist() == [2, 9]
 
 
+def test_several_writers_of_one_folder_are_followed(tmp_path: Path) -> None:
+    one = written(tmp_path, *THREE[:2])
+    two = written(tmp_path, scalar(2, 0, "eval", 1), name="events.out.tfevents.1700000001.host")
+    added = [(one, scalar(3, 30, "loss", 8)), (two, scalar(4, 10, "eval", 2)), (one, scalar(5, 40, "loss", 9))]
+
+    def wait() -> bool:
+        if not added:
+            return False
+        path, more = added.pop(0)
+        with path.open("ab") as file:
+            file.write(more)
+        return True
+
+    found = [frame.data for frame in trainlog.open(tmp_path).frames(wait=wait)]
+    assert [data["step"] for data in found] == [10, 0, 30, 10, 40]
+    assert [data.get("loss") for data in found] == [0.5, None, 8, None, 9]
+
+
 def test_all_that_is_no_number_is_an_event(tmp_path: Path) -> None:
     text = part(1, b"note") + part(8, b"\x08\x07" + part(8, "naïve ☂".encode())) + part(9, part(1, part(1, b"text")))
     image = part(1, b"view") + part(4, b"\x08\x02\x10\x03\x18\x03" + part(4, b"PNG"))

@@ -14,7 +14,7 @@ from trainlog.codec import Batch, Reader, Scan
 from trainlog.codecs.tensorboard.events import Event, EventParser, packed_event, wall_of
 from trainlog.codecs.tensorboard.wire import Records, is_event_file, packed_record
 from trainlog.conventions import WALL, hyperparameters_in
-from trainlog.errors import InvalidPosition, UnknownFormat
+from trainlog.errors import InvalidPosition, LogNotFound, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Gap, OnDamage, Place, batches_of, damage_handler
 from trainlog.storage.append import AppendFile
@@ -168,6 +168,7 @@ class TensorBoardReader(Reader):
     def _frames(self, start: int, wait: Wait, on_damage: OnDamage) -> Iterator[Located]:
         """Yield the frames from *start* on."""
         index, at = divmod(start, _FILE)
+        ends: dict[Path, int] = {}
         while index < len(files := self.files):
             is_last = index == len(files) - 1
             with Source(files[index], wait if is_last else never) as source:
@@ -176,10 +177,21 @@ class TensorBoardReader(Reader):
                 records.at = at
                 yield from self._frames_of(records, index * _FILE)
                 while is_last and source.wait(records.at):
+                    yield from self._frames_behind(ends, on_damage)
                     yield from self._frames_of(records, index * _FILE)
                     is_last = len(self.files) == len(files)
                 records.finish()
+                ends[files[index]] = records.at
             index, at = index + 1, 0
+
+    def _frames_behind(self, ends: dict[Path, int], on_damage: OnDamage) -> Iterator[Located]:
+        """Yield what other writers have added behind the *ends* of earlier files, and move these."""
+        for index, (file, end) in enumerate(ends.items()):
+            with suppress(LogNotFound), Source(file) as source:
+                records = Records(source, damage_handler(on_damage, file), file.name)
+                records.at = end
+                yield from self._frames_of(records, index * _FILE)
+                ends[file] = records.at
 
     def _frames_of(self, records: Records, base: int) -> Iterator[Located]:
         """Yield the frames of one file; *base* is added to their offsets."""
