@@ -405,6 +405,24 @@ def test_hyper_parameters_are_on_the_page(page: Any, runs: Path) -> None:
     page.until(lambda: "args/tau" in page.text(".metadata"))
 
 
+def test_hyper_parameters_have_all_digits(page: Any, runs: Path) -> None:
+    """Also seeds beyond 2^53, and numbers just below 1."""
+    for n, gamma in enumerate((0.9997, 0.9999)):
+        make_run(runs / f"{n}.flog", {"gamma": gamma, "seed": 2**62 + n, "lr": 1.2345e-4}, [{"step": 1, "reward": 1.0}])
+    ready(page, 2, "?table=1&sort=run&columns=gamma,seed,lr")
+    page.until(lambda: column(page, 1) == ["0.9997", "0.9999"])
+    seeds = ["4,611,686,018,427,387,904", "4,611,686,018,427,387,905"]
+    assert column(page, 2) == seeds
+    assert column(page, 3) == ["0.00012345"] * 2
+    page.open("?runs=" + ",".join(page.site.get("/api/v1/ids", sort="run").json["ids"]))
+    page.until(lambda: "2 of 3 differ" in page.text(".metadata summary"))
+    page.one(".metadata summary").click()
+    cells = "return [...document.querySelectorAll('.metadata tbody td')].map((one) => one.textContent)"
+    page.until(lambda: page.js(cells) == ["gamma", "0.9997", "0.9999", "seed", *seeds])
+    page.open("?runs=" + page.site.id("1.flog"))
+    page.until(lambda: f"seed {seeds[1]}" in page.text(".about"))
+
+
 def test_a_click_on_a_group_opens_the_run_that_is_nearest(page: Any, runs: Path) -> None:
     from selenium.webdriver import ActionChains
 

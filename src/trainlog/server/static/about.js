@@ -2,6 +2,7 @@
 
 import { ofRun } from "./colors.js";
 import { button, element, nameOf, swatch } from "./element.js";
+import { exact, json } from "./exact.js";
 import { duration, flat, number, size } from "./format.js";
 import { stateOf } from "./runrows.js";
 
@@ -15,7 +16,7 @@ const MOST_COLUMNS = 12; // runs in the table of the metadata
 const MOST_KEYS = 400;
 
 /** @param {any} value */
-const words = (value) => (value === undefined ? "" : typeof value === "string" ? value : typeof value === "number" ? number(value) : JSON.stringify(value));
+const words = (value) => (value === undefined ? "" : value === null ? "null" : exact(value));
 
 /**
  * One run: its facts on one line.
@@ -66,7 +67,7 @@ function metadataOf(shown, page) {
   const all = shown.filter(({ id }) => page.info(id)).map(({ id, name }) => ({ name, meta: flat(page.info(id)?.meta ?? {}) }));
   const some = all.slice(0, MOST_COLUMNS), [first] = all;
   const keys = [...new Set(all.flatMap(({ meta }) => Object.keys(meta)))];
-  const isOther = (/** @type {Record<string, any>} */ meta, /** @type {string} */ key) => JSON.stringify(meta[key]) !== JSON.stringify(first.meta[key]);
+  const isOther = (/** @type {Record<string, any>} */ meta, /** @type {string} */ key) => json(meta[key]) !== json(first.meta[key]);
   const differing = keys.filter((key) => all.some(({ meta }) => isOther(meta, key)));
   const several = some.length > 1;
   const title = several ? `Hyper-parameters: ${differing.length} of ${keys.length} differ` : `Hyper-parameters (${keys.length})`;
@@ -137,7 +138,7 @@ export function drawAbout(board, shown, troubles, page) {
 /** One of the parts, rebuilt if its data has changed.
  * @param {Page} page @param {string} name @param {any} of @param {boolean} isThere @param {() => HTMLElement} make */
 function part({ state }, name, of, isThere, make) {
-  const signature = isThere ? JSON.stringify(of) : "";
+  const signature = isThere ? json(of) : "";
   if (state.parts[name]?.signature !== signature) state.parts[name] = { signature, element: isThere ? make() : null };
   return state.parts[name].element;
 }

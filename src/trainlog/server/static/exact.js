@@ -12,11 +12,14 @@ export function parseExact(text) {
   }));
 }
 
+/** JSON, with big integers as texts. @param {unknown} value */
+export const json = (value) => JSON.stringify(value, (_, one) => (typeof one === "bigint" ? String(one) : one));
+
 /** @param {unknown} value */
 export function exact(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "bigint" || (typeof value === "number" && Number.isInteger(value) && Math.abs(value) < 1e21)) return value.toLocaleString("en-US");
-  if (typeof value === "object") return JSON.stringify(value, (_, one) => (typeof one === "bigint" ? String(one) : one));
+  if (typeof value === "object") return json(value);
   return String(value);
 }
 

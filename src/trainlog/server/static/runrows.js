@@ -2,6 +2,7 @@
 
 import { isDark } from "./colors.js";
 import { closest, element } from "./element.js";
+import { json } from "./exact.js";
 import { number } from "./format.js";
 import { MOST_SHOWN, view } from "./view.js";
 import { VirtualRows } from "./virtual.js";
@@ -66,7 +67,7 @@ export class RunRows {
       line.target.tabIndex = place === this.rows.first ? 0 : -1; // Tab reaches one of them, arrows the others
     }
     const slot = this.runs.slotOf(id);
-    const signature = JSON.stringify([run, slot, isDark()]);
+    const signature = json([run, slot, isDark()]);
     if (line.shown !== signature) {
       line.shown = signature;
       if (run) {

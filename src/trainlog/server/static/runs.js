@@ -1,6 +1,7 @@
 // The runs as the server knows them: those that match the filter, their order, and which are shown. The side list and the
 // table are two views of them.
 
+import { parseExact } from "./exact.js";
 import { ApiError, get, listed } from "./net.js";
 import { settled } from "./timers.js";
 import { change, MOST_SHOWN, view } from "./view.js";
@@ -77,7 +78,7 @@ export class Runs {
   /** @param {number} page */
   async load(page) {
     const turn = this.turn;
-    const answer = await get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE });
+    const answer = await get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE }, parseExact);
     if (turn !== this.turn) return;
     this.take(answer);
     this.tell("page");
@@ -104,8 +105,8 @@ export class Runs {
     const wanted = view.runs.map(({ id }) => id);
     try {
       const [answer, shown] = await Promise.all([
-        get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE }),
-        wanted.length ? get("runs", { runs: wanted.join(","), columns: listed(this.columns) }) : null,
+        get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE }, parseExact),
+        wanted.length ? get("runs", { runs: wanted.join(","), columns: listed(this.columns) }, parseExact) : null,
       ]);
       if (turn !== this.turn) return this.refreshing;
       for (const id of wanted) this.known.delete(id); // a run can be gone

@@ -1,6 +1,7 @@
 // What is known about the shown runs: the description, the events, the short name and the problem of each.
 
 import { ofEvent } from "./colors.js";
+import { parseExact } from "./exact.js";
 import { get, messageOf } from "./net.js";
 import { view } from "./view.js";
 
@@ -89,7 +90,7 @@ export class Shown {
     try {
       const known = this.runs.get(id)?.error;
       if (known) throw new Error(known);
-      const info = await get(`runs/${id}`);
+      const info = await get(`runs/${id}`, {}, parseExact);
       if (!isShown()) return;
       if (!this.runs.get(id)) this.runs.known.set(id, info);
       this.infos.set(id, info);

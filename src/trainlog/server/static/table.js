@@ -2,6 +2,7 @@
 
 import { ofRun } from "./colors.js";
 import { button, closest, element, nameOf } from "./element.js";
+import { exact, json } from "./exact.js";
 import { ago, duration, number, size } from "./format.js";
 import { get } from "./net.js";
 import { RunRows, sayCounts, stateOf } from "./runrows.js";
@@ -140,7 +141,7 @@ export class Table {
   align() {
     this.runs.columns.forEach((name, i) => {
       const some = [...this.runs.known.values()].map(({ values }) => values?.[i] ?? null).find((value) => value !== null);
-      this.head.querySelector(`[data-column="${CSS.escape(name)}"]`)?.classList.toggle("number", typeof some === "number");
+      this.head.querySelector(`[data-column="${CSS.escape(name)}"]`)?.classList.toggle("number", typeof some === "number" || typeof some === "bigint");
     });
   }
 
@@ -210,13 +211,14 @@ export class Table {
   /** @param {string} column @param {any} value @param {Run} run */
   value(column, value, run) {
     if (column === "state") return cellOf("", stateOf(run));
-    const isNumber = typeof value === "number";
+    const isNumber = typeof value === "number" || typeof value === "bigint";
+    const isMetric = PREFIXES.some((prefix) => column.startsWith(`${prefix}/`)); // rounded; metadata are not
     const cell = cellOf(isNumber ? "number" : "");
     if (value === null || value === undefined) return cell;
     const text = column === "duration" ? duration(value) : column === "size" ? size(value) : column === "changed" ? ago(value)
-      : isNumber ? number(value) : typeof value === "object" ? JSON.stringify(value) : String(value);
+      : isMetric ? number(value) : exact(value);
     cell.textContent = text;
-    cell.title = column === "changed" ? new Date(1000 * value).toLocaleString() : `${column}: ${typeof value === "object" ? JSON.stringify(value) : value}`;
+    cell.title = column === "changed" ? new Date(1000 * value).toLocaleString() : `${column}: ${typeof value === "object" ? json(value) : value}`;
     return cell;
   }
 
