@@ -307,6 +307,24 @@ def test_ranges_and_all_that_fit(page: Any, runs: Path) -> None:
     page.until(lambda: len(page.all(".chip")) == 44)
 
 
+def test_a_range_begins_at_the_run_that_was_chosen(page: Any, runs: Path) -> None:
+    """Also when the list has another order by then, as it often has while runs grow."""
+    from selenium.webdriver import ActionChains, Keys
+
+    for n in range(4):
+        make_run(runs / f"{n}.flog", {"seed": n}, [{"step": k, "reward": float(k)} for k in range(5 + n)])
+    ready(page, 4, "?sort=run")
+    row = "#runs .run[data-place='{}']"
+    page.until(lambda: listed(page) == ["0.flog", "1.flog", "2.flog", "3.flog"])
+    page.one(row.format(1)).click()
+    page.select("#sort", "-frames")
+    page.until(lambda: listed(page) == ["3.flog", "2.flog", "1.flog", "0.flog"])
+    ActionChains(page.driver).key_down(Keys.SHIFT).click(page.one(row.format(3))).key_up(Keys.SHIFT).perform()
+    page.until(lambda: len(page.all("#runs .run[aria-pressed=true]")) > 1)
+    chosen = "return [...document.querySelectorAll('#runs [aria-pressed=true] .name')].map((one) => one.textContent)"
+    assert page.js(chosen) == ["1.flog", "0.flog"]
+
+
 def test_groups_of_seeds(page: Any, runs: Path) -> None:
     sweep(runs, seeds=4)
     ids = ready(page, 8) or ",".join(page.site.get("/api/v1/ids").json["ids"])

@@ -35,7 +35,7 @@ export class Runs {
     this.refreshSoon = settled(TYPING, () => this.refresh().catch(() => {}));
     /** @type {string[]} the columns of the values of a run */
     this.columns = [];
-    this.anchor = -1; // the start of a range
+    this.anchor = ""; // the run at the start of a range
     this.watchers = new Set();
     /** @type {((id: string) => number|undefined)|null} the colours, if they are not those of the runs */
     this.slots = null;
@@ -146,7 +146,7 @@ export class Runs {
   /** Show this run alone, or add or remove it. @param {string} id @param {boolean} add */
   toggle(id, add) {
     const chosen = view.runs.find((run) => run.id === id);
-    this.anchor = this.places.indexOf(id);
+    this.anchor = id;
     if (chosen) {
       if (!add && view.runs.length > 1) change({ runs: [chosen] });
       else change({ runs: view.runs.filter((run) => run !== chosen) });
@@ -158,9 +158,9 @@ export class Runs {
 
   /** Add all runs from the last chosen one to this one. @param {string} id */
   async range(id) {
-    const to = this.places.indexOf(id);
-    if (this.anchor < 0 || to < 0) { this.toggle(id, true); return; }
-    const [low, high] = [Math.min(this.anchor, to), Math.max(this.anchor, to)];
+    const from = this.places.indexOf(this.anchor), to = this.places.indexOf(id); // the order can have changed
+    if (from < 0 || to < 0) { this.toggle(id, true); return; }
+    const [low, high] = [Math.min(from, to), Math.max(from, to)];
     const { ids } = await get("ids", { filter: view.filter, sort: view.sort, offset: low, limit: high - low + 1 });
     this.add(ids);
   }
