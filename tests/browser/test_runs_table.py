@@ -389,6 +389,20 @@ def test_notes_are_kept_after_a_restart_of_the_server(page: Any, runs: Path) -> 
     page.until(lambda: listed(page) == ["the good one"])
 
 
+def test_a_dialog_changes_only_what_was_changed_in_it(page: Any, runs: Path) -> None:
+    """Another window can have changed the rest while it was open."""
+    sweep(runs)
+    ready(page, 6, "?filter=sac+seed=1")
+    page.drawn("learning")
+    page.js("document.querySelector('.about .act').click()")
+    page.one("#notes [name=name]").send_keys("the good one")
+    (runs / NAME).write_text(json.dumps({"runs": {"sac/1.flog": {"tags": ["keep"], "note": "of another window"}}}))
+    page.one("#notes [value=keep]").click()
+    page.until(lambda: listed(page) == ["the good one"])
+    said = {"name": "the good one", "tags": ["keep"], "note": "of another window"}
+    assert json.loads((runs / NAME).read_text())["runs"] == {"sac/1.flog": said}
+
+
 def test_a_folder_that_is_only_read_says_so(page: Any, runs: Path, serve: Any) -> None:
     sweep(runs)
     page.site = serve(runs, read_only=True)

@@ -11,6 +11,7 @@ export class Notes {
     this.dialog = dialog;
     this.runs = runs;
     this.id = "";
+    this.before = this.written();
     this.inside = element("div");
     menu.append(this.inside);
     menu.addEventListener("toggle", () => menu.open && this.fill());
@@ -74,6 +75,7 @@ export class Notes {
     this.field("name").value = run.my?.name ?? "";
     this.field("tags").value = (run.my?.tags ?? []).join(", ");
     this.field("note").value = run.my?.note ?? "";
+    this.before = this.written();
     for (const one of this.dialog.querySelectorAll("input, textarea, [value=keep]")) one.toggleAttribute("disabled", Boolean(known.read_only));
     this.one("p").textContent = known.read_only ? `Notes cannot be saved: ${known.read_only}.` : "";
     this.dialog.showModal();
@@ -82,10 +84,17 @@ export class Notes {
   /** @param {string} name @returns {HTMLInputElement} */
   field(name) { return /** @type {HTMLInputElement} */ (this.dialog.querySelector(`[name=${name}]`)); }
 
-  async keep() {
+  /** What the dialog says about the run. @returns {Record<string, string | string[]>} */
+  written() {
     const tags = this.field("tags").value.split(",").map((tag) => tag.trim()).filter(Boolean);
+    return { name: this.field("name").value, tags, note: this.field("note").value };
+  }
+
+  async keep() {
+    // Only what was changed here: another window can have changed the rest meanwhile.
+    const fields = Object.fromEntries(Object.entries(this.written()).filter(([name, value]) => String(value) !== String(this.before[name])));
     try {
-      await this.post({ run: this.id, fields: { name: this.field("name").value, tags, note: this.field("note").value } });
+      await this.post({ run: this.id, fields });
       await this.runs.refresh();
     } catch (error) {
       this.one("p").textContent = messageOf(error);
