@@ -162,6 +162,25 @@ def test_escape_clears_the_text_and_the_filter(page: Any, runs: Path) -> None:
     page.until(lambda: "q=" not in page.driver.current_url)
 
 
+def test_a_search_opens_groups_only_while_it_lasts(page: Any, runs: Path) -> None:
+    write(runs / "x.flog", steps(20, **{"loss/a": lambda n: n, "loss/b": lambda n: n}))
+    page.open("?x=step")
+    page.drawn("stats/loss/a")
+    title = page.one("[data-group=stats-loss] h2 button")
+    title.click()
+
+    def state() -> tuple[str, str, bool]:
+        card = page.one('[data-card="stats/loss/a"]')
+        return title.text, title.get_attribute("aria-expanded"), card.is_displayed()
+
+    assert state() == ("▸ loss", "false", False)
+    search = "const f = document.querySelector('#find'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))"
+    page.js(search, "loss")
+    assert state() == ("▾ loss", "true", True)
+    page.js(search, "")
+    assert state() == ("▸ loss", "false", False)
+
+
 # --- the pointer, the legend ---
 
 

@@ -35,6 +35,8 @@ export class Board {
     this.infos = [];
     /** @type {HTMLElement | null} */
     this.groups = null;
+    /** @type {Map<HTMLElement, (isSearched: boolean) => void>} */
+    this.folds = new Map(); // opens a group, or closes it again after a search
     const readout = element("p", "hidden", { id: "readout", ariaLive: "polite" });
     place.after(readout);
     for (const hub of Object.values(hubs)) hub.say = (text) => { readout.textContent = text; };
@@ -51,6 +53,7 @@ export class Board {
     const signature = JSON.stringify(found);
     if (signature === this.signature) return;
     this.signature = signature;
+    this.folds = new Map();
     const kept = new Map();
     const groups = found.map((section) => {
       const cards = section.cards.map((spec) => {
@@ -107,13 +110,13 @@ export class Board {
   group({ id, title, cards: specs, special, closed, hidden }, cards) {
     const group = element("section", "group");
     group.dataset.group = id;
-    const isClosed = closed ? !OPENED.has(id) : CLOSED.has(id);
+    const isClosed = () => (closed ? !OPENED.has(id) : CLOSED.has(id));
     const inside = element("div");
     if (special) inside.append(this.specials[special].element);
     inside.append(element("div", `cards${id === "six" ? " six" : ""}`, {}, ...cards.map((card) => card.element)));
     for (const card of cards) this.listenToDrag(card, cards);
     if (hidden?.length) inside.append(this.hiddenOnes(hidden));
-    inside.hidden = isClosed;
+    inside.hidden = isClosed();
     if (title) {
       const show = () => {
         toggle.textContent = `${inside.hidden ? "▸" : "▾"} ${title}`;
@@ -128,6 +131,7 @@ export class Board {
         localStorage.setItem("trainlog.opened", JSON.stringify([...OPENED]));
       });
       show();
+      this.folds.set(group, (isSearched) => { inside.hidden = isClosed() && !isSearched; show(); });
       group.append(element("h2", "", {}, toggle, ...(specs.length ? [element("span", "count", {}, String(specs.length))] : [])));
     } else group.append(element("h2", "hidden", { textContent: "First charts" }));
     group.append(inside);
@@ -204,9 +208,8 @@ export class Board {
       place.hidden = !words.every((word) => text.includes(word));
     }
     for (const group of /** @type {HTMLElement[]} */ ([...(this.groups?.children ?? [])])) {
-      const inside = /** @type {HTMLElement} */ (group.lastElementChild);
       group.hidden = words.length > 0 && !group.querySelector(".card:not([hidden])");
-      if (words.length && !group.hidden) inside.hidden = false;
+      this.folds.get(group)?.(words.length > 0);
     }
   }
 
