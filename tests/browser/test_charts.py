@@ -449,6 +449,16 @@ def test_cards_are_pinned_hidden_moved_and_sized(page: Any, runs: Path) -> None:
     page.until(lambda: len(order()) == 3)
 
 
+def test_a_chart_is_kept_whose_key_has_two_lines(page: Any, runs: Path) -> None:
+    write(runs / "x.flog", steps(20, **{"two\nlines": lambda n: n, "one": lambda n: n}))
+    page.open("?x=step")
+    page.drawn("stats/one")
+    page.choose("stats/two\\a lines", "Pin")
+    page.until(lambda: "card=" in page.driver.current_url)
+    page.driver.refresh()
+    page.until(lambda: page.text("[data-group=pinned] h3") == "two\nlines")
+
+
 # --- what leaves a chart ---
 
 

@@ -25,7 +25,7 @@ export function formatCard(id, { wide, log, lines, pin, hide, norm, table, heigh
 
 /** The inverse of `formatCard`; null for any other text. @param {string} text @returns {[string, CardState] | null} */
 export function parseCard(text) {
-  const [, wide, log, lines, more, id] = /^(w?)([ly]?)([-0-9.e+,]*)((?:;[^:;]*)*):(.+)$/.exec(text) ?? [];
+  const [, wide, log, lines, more, id] = /^(w?)([ly]?)([-0-9.e+,]*)((?:;[^:;]*)*):(.+)$/s.exec(text) ?? [];
   if (!id) return null;
   const parts = more.split(";").filter(Boolean);
   const has = (/** @type {string} */ letter) => parts.includes(letter);
