@@ -59,6 +59,26 @@ def test_a_click_shows_the_nearest_frame_of_the_creature(page: Any, runs: Path) 
         page.until(lambda shown=shown: f"at={page.site.id('a.flog')}:" in page.driver.current_url)
 
 
+def test_the_address_has_the_moment_of_one_environment(page: Any, runs: Path) -> None:
+    """Of several with frames at the same time."""
+    with trainlog.create(runs / "a.flog") as log:
+        for n in range(60):
+            for env in range(4):
+                log.write(Frame(n / 10, Kind.CREATURE, {"env": env, "step": n, "x": n / 9, "y": 0.0}))
+            log.write(Frame(n / 10, Kind.STATS, {"step": n, "reward": n / 2}))
+    page.open("?x=step")
+    page.drawn("learning")
+    at_pixels(page, "learning", 231, 60)
+    page.until(lambda: step_shown(page) >= 0)
+    shown = step_shown(page)
+    for env in (1, 2):
+        page.press(".")
+        page.until(lambda env=env: f"creature frame {4 * shown + env + 1} of 240" in page.text("#moment .dim"))
+    page.until(lambda: f":{4 * shown + 2}" in page.driver.current_url)
+    page.driver.refresh()
+    page.until(lambda: f"creature frame {4 * shown + 3} of 240" in page.text("#moment .dim"))
+
+
 def test_the_path_says_whose_it_is(page: Any, runs: Path) -> None:
     """Of several environments one path is shown, and the panel says so."""
     with trainlog.create(runs / "a.flog") as log:

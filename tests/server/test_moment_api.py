@@ -47,6 +47,21 @@ def test_frames_without_a_step_are_placed_by_the_time_between_statistics(serve: 
         assert abs(frame["x"] - at) <= 10
 
 
+def test_of_frames_at_the_same_time_the_one_with_the_number(serve: Callable[..., Any], runs: Path) -> None:
+    """As several environments have them, or one whose clock starts again."""
+    frames = [Flog.frame(n * 0.5, CREATURE, {"step": n, "env": env, "x": 0.0}) for n in range(9) for env in range(4)]
+    (runs / "x.flog").write_bytes(Flog.header({}) + b"".join(frames))
+    site = serve(runs)
+    for nearest in (0, 1):
+        for row in range(12, 16):
+            frame = site.run("x.flog", "frame", at=1.5, nearest=nearest, row=row)
+            assert (frame["row"], frame["data"]["env"]) == (row, row - 12)
+        for row in (3, 16, 99):  # the log has been replaced
+            frame = site.run("x.flog", "frame", at=1.5, nearest=nearest, row=row)
+            assert frame == site.run("x.flog", "frame", at=1.5, nearest=nearest)
+            assert frame["time"] == 1.5
+
+
 def test_a_frame_by_time_by_number_and_the_last_one_before(serve: Callable[..., Any], runs: Path) -> None:
     sparse_stats(runs / "x.flog")
     site = serve(runs)

@@ -45,7 +45,10 @@ _COUNTS: Final = ("episode", "step", "experiment_step")  # of a sample
 
 @takes("{id}", "kind", "x", "span", "at", "nearest", "row")
 def frame(request: Request) -> Response:
-    """The whole frame at a moment (the last one not after it) or with a number, and its place on every axis."""
+    """The whole frame at a moment (the last one not after it) or with a number, and its place on every axis.
+
+    Of frames at the same place, as several environments have them, it is the one with the number, if there is one.
+    """
     query = Query(request)
     state, _, log = opened(request)
     kind = query.kind("creature")
@@ -55,10 +58,13 @@ def frame(request: Request) -> Response:
     with state.reading(log, {Kind.STATS}, times={kind, *GUIDES}):
         mine = rows_of(log, kind)
         among = Places(log, kind, axis, span)
+        row = query.parse_int("row", 0 if at is None else 2**53, 0, 2**53)
         if at is None:
-            row = min(query.parse_int("row", 0, 0, 2**53), len(mine) - 1)
+            row = min(row, len(mine) - 1)
         else:
-            row = among.nearest(at) if nearest else among.last_before(at)
+            there = among.nearest(at) if nearest else among.last_before(at)
+            is_there = row < len(mine) and among.of([row])[0] == among.of([there])[0]
+            row = row if is_there else there
         (found,) = log.frames(kind, [row])
         x = float(among.of([row])[0])
         axes = _axes(log, kind, row)

@@ -41,7 +41,7 @@ _DESCRIBED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "nearest": ("1 for the frame nearest to at, instead of the last one before it", {**_WHOLE, "enum": [0, 1]}),
     "offset": ("the index of the first run", {**_WHOLE, "default": 0}),
     "points": ("the maximum number; at most 20,000 for curves and rows, 5,000 for paths, 2,000 for events", _WHOLE),
-    "row": ("the number of a frame of that kind", _WHOLE),
+    "row": ("the number of a frame of that kind; with at, of one of those at the same place", _WHOLE),
     "runs": ("ids separated by commas, at most 1,000, instead of a filter", _TEXT),
     "smooth": ("the window of a centred mean, the weight of the past below 1, or auto", _TEXT),
     "sort": ("a column; in descending order after a minus", {**_TEXT, "default": "-changed"}),

@@ -206,7 +206,7 @@ function build() {
   loadEvents();
   loadEpisodes();
   const at = view.at && !moment.isOpen ? shown.find(view.at.run) : null;
-  if (at && view.at) moment.open({ ...at, slot: runs.slotOf(at.id) ?? at.slot }, { x: "time", at: view.at.time, nearest: 1 });
+  if (at && view.at) moment.open({ ...at, slot: runs.slotOf(at.id) ?? at.slot }, { x: "time", at: view.at.time, nearest: 1, row: view.at.row ?? undefined });
 }
 
 function follow() {

@@ -104,7 +104,7 @@ export class Moment {
       this.show();
       this.mark();
       this.draw();
-      change({ at: { run: main.run.id, time: frame.time } });
+      change({ at: { run: main.run.id, time: frame.time, row: frame.row } }); // of frames at the same time, the row is this one
     } catch (error) {
       if (turn !== this.turn) return;
       this.when.textContent = messageOf(error);

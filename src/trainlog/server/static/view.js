@@ -9,7 +9,7 @@ import { settled } from "./timers.js";
  * @typedef {{
  *   x: string, smooth: string | number, log: boolean, q: string, sort: string, filter: string, table: boolean, columns: string[]|null,
  *   differs: boolean, group: string, center: string, band: string, zoom: [number, number]|null, runs: Shown[],
- *   at: {run: string, time: number}|null, episode: {run: string, number: number}|null, cards: Record<string, any>,
+ *   at: {run: string, time: number, row: number | null}|null, episode: {run: string, number: number}|null, cards: Record<string, any>,
  * }} View
  */
 
@@ -32,7 +32,7 @@ function read() {
   const from = new URLSearchParams(location.search);
   const text = (/** @type {string} */ name) => from.get(name) ?? "";
   const [low, high, ...more] = text("zoom").split(":").map(Number);
-  const moment = /^([0-9a-f]+):([-0-9.e+]+)$/.exec(text("at"));
+  const moment = /^([0-9a-f]+):([-0-9.e+]+)(?::(\d{1,15}))?$/.exec(text("at"));
   const episode = /^([0-9a-f]+):(\d+)$/.exec(text("episode"));
   const sort = text("sort") || DEFAULTS.sort;
   return {
@@ -53,7 +53,7 @@ function read() {
       const [id, slot] = part.split(":"); // without a slot, the place in the list is used
       return { id, slot: /^\d{1,9}$/.test(slot ?? "") ? Number(slot) : place };
     }),
-    at: moment ? { run: moment[1], time: Number(moment[2]) } : null,
+    at: moment ? { run: moment[1], time: Number(moment[2]), row: moment[3] ? Number(moment[3]) : null } : null,
     cards: Object.fromEntries(from.getAll("card").slice(0, 100).flatMap((text) => { const card = parseCard(text); return card ? [card] : []; })),
     episode: episode ? { run: episode[1], number: Number(episode[2]) } : null,
   };
@@ -79,7 +79,7 @@ export function query() {
   if (view.differs) to.set("differs", "1");
   if (view.columns) to.set("columns", listed(view.columns));
   if (view.zoom) to.set("zoom", view.zoom.join(":"));
-  if (view.at) to.set("at", `${view.at.run}:${view.at.time}`);
+  if (view.at) to.set("at", [view.at.run, view.at.time, ...(view.at.row === null ? [] : [view.at.row])].join(":"));
   if (view.episode) to.set("episode", `${view.episode.run}:${view.episode.number}`);
   for (const [id, card] of Object.entries(view.cards)) {
     const text = formatCard(id, { ...PLAIN, ...card });
