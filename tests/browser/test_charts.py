@@ -105,6 +105,17 @@ def test_a_thinned_curve_has_its_gaps(page: Any, runs: Path) -> None:
     assert longest_hole(columns_with_ink(page, "stats/some")) > 10
 
 
+def test_extreme_values_have_a_logarithmic_axis(page: Any, runs: Path) -> None:
+    """Also values that no number is twice or half of: the range around them froze the page."""
+    keys = {"huge": lambda n: 1e308, "tiny": lambda n: 5e-324, "wide": lambda n: 1.7e308 if n % 2 else 5e-324}
+    write(runs / "x.flog", steps(40, **keys))
+    page.open("?x=step&log=1")
+    for key in keys:
+        page.one(f'[data-card="stats/{key}"]')
+        page.show(f"stats/{key}")
+        page.drawn(f"stats/{key}")
+
+
 def test_a_logarithmic_axis_says_what_it_does_not_show(page: Any, runs: Path) -> None:
     write(runs / "x.flog", steps(90, mixed=lambda n: n - 30.0, low=lambda n: -1.0 - n))
     page.open("?x=step&log=1")

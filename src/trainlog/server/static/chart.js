@@ -99,7 +99,7 @@ export class Chart {
     const found = new Map();
     for (const key of new Set(this.series.map((one) => one.key))) {
       const { low, high } = this.measured(this.series.filter((one) => one.key === key), from, to) ?? { low: 0, high: 1 };
-      found.set(key, low < high ? { low, high } : this.log ? { low: low / 2, high: high * 2 } : { low: low - 0.5, high: high + 0.5 });
+      found.set(key, low < high ? { low, high } : this.log ? paddedLog(low, high) : { low: low - 0.5, high: high + 0.5 });
     }
     return { of: (one) => found.get(one.key), all: null };
   }
@@ -128,7 +128,7 @@ export class Chart {
   padded(found) {
     if (!found) return this.log ? { low: 0.1, high: 1 } : { low: this.options.range?.[0] ?? 0, high: (this.options.range?.[1] ?? 1) || 1 };
     let { low, high } = found;
-    if (this.log) return low === high ? { low: low / 2, high: high * 2 } : { low: low / 1.15, high: high * 1.15 };
+    if (this.log) return paddedLog(low, high);
     for (const { y } of this.thresholds()) { low = Math.min(low, y); high = Math.max(high, y); }
     if (this.options.range) { low = Math.min(low, this.options.range[0]); high = Math.max(high, this.options.range[1]); }
     const span = Math.min(high - low, Number.MAX_VALUE / 4);
@@ -313,4 +313,10 @@ export class Chart {
     event.stopPropagation();
     act();
   }
+}
+
+/** A logarithmic range with a margin; its ends are neither 0 nor infinite. @param {number} low @param {number} high @returns {Range} */
+function paddedLog(low, high) {
+  const factor = low === high ? 2 : 1.15;
+  return { low: Math.max(low / factor, Number.MIN_VALUE), high: Math.min(high * factor, Number.MAX_VALUE) };
 }
