@@ -352,6 +352,32 @@ def test_groups_of_seeds(page: Any, runs: Path) -> None:
     page.until(lambda: len(page.all(".chip")) == 8)
 
 
+def test_the_last_choice_of_groups_counts(page: Any, runs: Path) -> None:
+    """Also if the answer about an earlier one comes after it."""
+    sweep(runs)
+    ready(page, 6)
+    page.open("?runs=" + ",".join(page.site.get("/api/v1/ids").json["ids"]))
+    page.drawn("learning")
+    page.until(lambda: len(page.all("#group option")) > 2)
+    page.js("""
+        const ask = window.fetch, late = new Promise((done) => { window.answer = done; });
+        window.fetch = async (place, request) => {
+            const found = await ask(place, request);
+            if (!String(place).includes("by=seed")) return found;
+            await late;
+            setTimeout(() => { window.answered = true; }, 200);
+            return found;
+        };""")
+    chips = "return [...document.querySelectorAll('.chip .name')].map((one) => one.textContent).sort()"
+    page.select("#group", "seed")
+    page.select("#group", "algo")
+    page.until(lambda: page.js(chips) == ["ppo", "sac"])
+    page.js("window.answer()")
+    page.until(lambda: page.js("return window.answered"))
+    assert page.js(chips) == ["ppo", "sac"]
+    page.drawn("learning")
+
+
 def test_names_tags_notes_and_views_are_kept(page: Any, runs: Path) -> None:
     sweep(runs)
     ready(page, 6, "?filter=sac+seed=1")

@@ -14,6 +14,7 @@ export class Grouping {
     /** @type {string[]} the keys whose values the runs of a group share */
     this.by = [];
     this.problem = "";
+    this.turn = 0;
     this.curves = new Batches((parameters) => get("groups", parameters));
   }
 
@@ -23,13 +24,16 @@ export class Grouping {
 
   /** Find the groups of the shown runs. */
   async load() {
+    const turn = ++this.turn;
     this.problem = "";
     if (!this.isOn) { this.groups = []; return; }
     try {
       const { groups, by } = await get("groups", { ...this.parameters(), x: "time" });
+      if (turn !== this.turn) return; // an answer about an earlier choice
       this.by = by;
       this.groups = groups.map((/** @type {any} */ { label, members }, /** @type {number} */ slot) => ({ id: `group ${slot}`, slot, name: label, members }));
     } catch (error) {
+      if (turn !== this.turn) return;
       this.groups = [];
       this.problem = messageOf(error);
     }
