@@ -378,6 +378,15 @@ def test_the_last_choice_of_groups_counts(page: Any, runs: Path) -> None:
     page.drawn("learning")
 
 
+def test_a_run_that_is_twice_in_an_address_is_shown_once(page: Any, runs: Path) -> None:
+    sweep(runs)
+    ready(page, 6)
+    a, b = page.site.get("/api/v1/ids", filter="ppo seed<2", sort="run").json["ids"]
+    page.open(f"?runs={a},{b},{a}:5&group=*")
+    page.until(lambda: "2 shown" in page.text("#counts"))
+    page.until(lambda: "(n=2)" in page.text('[data-card="learning"] .legend'))
+
+
 def test_names_tags_notes_and_views_are_kept(page: Any, runs: Path) -> None:
     sweep(runs)
     ready(page, 6, "?filter=sac+seed=1")

@@ -49,10 +49,10 @@ function read() {
     center: Object.hasOwn(CENTERS, text("center")) ? text("center") : DEFAULTS.center,
     band: Object.hasOwn(BANDS, text("band")) ? text("band") : DEFAULTS.band,
     zoom: low < high && !more.length && Number.isFinite(high - low) ? [low, high] : null,
-    runs: text("runs").split(",").filter(Boolean).slice(0, MOST_SHOWN).map((part, place) => {
+    runs: [...new Map(text("runs").split(",").filter(Boolean).slice(0, MOST_SHOWN).map((part, place) => {
       const [id, slot] = part.split(":"); // without a slot, the place in the list is used
-      return { id, slot: /^\d{1,9}$/.test(slot ?? "") ? Number(slot) : place };
-    }),
+      return [id, { id, slot: /^\d{1,9}$/.test(slot ?? "") ? Number(slot) : place }];
+    })).values()],
     at: moment ? { run: moment[1], time: Number(moment[2]), row: moment[3] ? Number(moment[3]) : null } : null,
     cards: Object.fromEntries(from.getAll("card").slice(0, 100).flatMap((text) => { const card = parseCard(text); return card ? [card] : []; })),
     episode: episode ? { run: episode[1], number: Number(episode[2]) } : null,
