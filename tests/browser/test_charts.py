@@ -192,6 +192,19 @@ def test_a_search_opens_groups_only_while_it_lasts(page: Any, runs: Path) -> Non
     assert state() == ("▸ loss", "false", False)
 
 
+def test_the_range_stays_finite(page: Any, runs: Path) -> None:
+    write(runs / "x.flog", steps(20, reward=lambda n: n))
+    page.open("?x=step")
+    page.drawn("learning")
+    key = """
+        const canvas = document.querySelector('[data-card="learning"] canvas');
+        for (let n = 0; n < 2000; n++) canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "-" }));"""
+    page.js(key)
+    page.until(lambda: re.search(r"zoom=-[0-9.]+e%2B307:[0-9.]+e%2B307", page.driver.current_url))
+    page.until(lambda: any("to=1" in url and "e%2B308" in url for url in page.look_at_requests()))
+    assert page.text('[data-card="learning"] .note') == ""
+
+
 # --- the pointer, the legend ---
 
 

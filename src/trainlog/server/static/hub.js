@@ -51,7 +51,7 @@ export class Hub {
 
   /** @param {[number, number] | null} zoom */
   setZoom(zoom) {
-    if (zoom && !(zoom[1] > zoom[0])) return;
+    if (zoom && !(zoom[1] > zoom[0] && Number.isFinite(zoom[1] - zoom[0]))) return;
     this.zoom = zoom;
     this.zoomedAt = performance.now();
     this.redraw();
