@@ -246,8 +246,8 @@ class LiveCatalog:
 def _names(paths: Iterable[Path]) -> dict[Path, str]:
     """The names of *paths*, with as many folders above them as tell all of them apart."""
     parts = {path: [*(one.name for one in reversed(path.parents)), path.name] for path in paths}
-    depth = 1
-    while len({tuple(one[-depth:]) for one in parts.values()}) < len(parts):
+    depth, different = 1, len(set(map(tuple, parts.values())))
+    while len({tuple(one[-depth:]) for one in parts.values()}) < different:
         depth += 1
     return {path: "/".join(one[-depth:]).lstrip("/") for path, one in parts.items()}
 
