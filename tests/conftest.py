@@ -26,6 +26,9 @@ os.environ["TRAINLOG_PROVENANCE"] = "no-patch"
 for name in ("TRAINLOG_MODE", "TRAINLOG_DIR"):
     os.environ.pop(name, None)
 
+# The threads of BLAS take a third of the time in which numpy is imported, and the tests start hundreds of processes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # Where the tests run in the background of a shell, this signal is ignored, also by the processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
