@@ -46,7 +46,7 @@ demo: $(VENV)/.wheel
 check: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 test: check
