@@ -21,6 +21,7 @@ __all__ = [
     "EpisodeMark",
     "by_environment",
     "dense_table",
+    "environment_numbers",
     "episode_marks",
     "last_environment",
     "steps_by_environment",
@@ -254,17 +255,30 @@ def _rows_by_value(values: npt.NDArray[Any]) -> list[tuple[Any, Ints]]:
     is_plain = values.ndim == 1 and values.dtype.kind in "iub"
     if is_plain and len(values) and (values == values[0]).all():
         return [(values[0].item(), np.arange(len(values)))]
-    if is_plain:
-        found, codes = np.unique(values, return_inverse=True)
-        names = found.tolist()
-    else:
-        numbers: dict[Any, int] = {}
-        listed = [_hashable(None if value != value else value) for value in values.tolist()]
-        codes = np.array([numbers.setdefault(value, len(numbers)) for value in listed], np.int64)
-        names = list(numbers)
+    names, codes = _numbered(values)
     order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(1, len(names)))
     return list(zip(names, np.split(order, ends), strict=True))
+
+
+def _numbered(values: npt.NDArray[Any]) -> tuple[list[Any], Ints]:
+    """The different values, and the number of that in each row; None for NaN, which stands for an absent value."""
+    if values.ndim == 1 and values.dtype.kind in "iub":
+        found, codes = np.unique(values, return_inverse=True)
+        return found.tolist(), codes
+    numbers: dict[Any, int] = {}
+    listed = [_hashable(None if value != value else value) for value in values.tolist()]
+    codes = np.array([numbers.setdefault(value, len(numbers)) for value in listed], np.int64)
+    return list(numbers), codes
+
+
+def environment_numbers(values: npt.NDArray[Any]) -> Ints:
+    """Number the environments in a column of their ids or ranks; frames of several environments count as one."""
+    if values.ndim > 1:
+        return np.zeros(len(values), np.int64)
+    if values.dtype == object:
+        values = objects([None if isinstance(one, list | np.ndarray) else one for one in values.tolist()])
+    return _numbered(values)[1]
 
 
 def _hashable(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownForma
 from trainlog.model import Header
 from trainlog.storage.location import RemotePath, fixed_part, location
 
-__all__ = ["Look", "find_logs", "matching", "natural", "real_path", "shard_rank", "without_repeats"]
+__all__ = ["Look", "distinct_ends", "find_logs", "matching", "natural", "real_path", "shard_rank", "without_repeats"]
 
 Look = Callable[[Path], tuple[tuple[Path, ...], int | None] | None]
 """The files of the log that a file belongs to, none if it is not a log, and its rank among shards; None if this is not
@@ -72,6 +72,15 @@ def without_repeats(paths: Iterable[Path]) -> list[Path]:
 def real_path(path: Path) -> Path | str:
     """What is the same for all paths of a file on this machine: its path without links."""
     return path if isinstance(path, RemotePath) else os.path.realpath(path)
+
+
+def distinct_ends(parts: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The ends of paths, all of one length, that distinguish them as the whole *parts* do: names, and folders above."""
+    whole = [tuple(one) for one in parts]
+    depth, different = 1, len(set(whole))
+    while len({one[-depth:] for one in whole}) < different:
+        depth += 1
+    return [one[-depth:] for one in whole]
 
 
 def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:

@@ -413,12 +413,17 @@ def test_names_tags_notes_and_views_are_kept(page: Any, runs: Path) -> None:
     page.drawn("learning")
 
 
-def test_notes_are_kept_after_a_restart_of_the_server(page: Any, runs: Path) -> None:
+def name_a_run(page: Any, runs: Path) -> None:
+    """Write a name into the dialog of a run, without keeping it yet."""
     sweep(runs)
     ready(page, 6, "?filter=sac+seed=1")
     page.drawn("learning")
     page.js("document.querySelector('.about .act').click()")
     page.one("#notes [name=name]").send_keys("the good one")
+
+
+def test_notes_are_kept_after_a_restart_of_the_server(page: Any, runs: Path) -> None:
+    name_a_run(page, runs)
     page.site.server.config.app._app.state.shared.write_token = "that of the next process"
     page.one("#notes [value=keep]").click()
     page.until(lambda: listed(page) == ["the good one"])
@@ -426,11 +431,7 @@ def test_notes_are_kept_after_a_restart_of_the_server(page: Any, runs: Path) -> 
 
 def test_a_dialog_changes_only_what_was_changed_in_it(page: Any, runs: Path) -> None:
     """Another window can have changed the rest while it was open."""
-    sweep(runs)
-    ready(page, 6, "?filter=sac+seed=1")
-    page.drawn("learning")
-    page.js("document.querySelector('.about .act').click()")
-    page.one("#notes [name=name]").send_keys("the good one")
+    name_a_run(page, runs)
     (runs / NAME).write_text(json.dumps({"runs": {"sac/1.flog": {"tags": ["keep"], "note": "of another window"}}}))
     page.one("#notes [value=keep]").click()
     page.until(lambda: listed(page) == ["the good one"])

@@ -52,7 +52,7 @@ class CatalogFollower(Catalog):
         self._most = most
         self.left_out = False
         if not self._is_tree:  # so that what was read of the log is stored
-            self.store = Store(location(self.root), keep=True)
+            self.store = Store(location(self.root), keep=self._keeps_digests)
         self._known: dict[str, Entry] | None = None
         self._files = Files({})
         self._behind: dict[str, float] = {}  # logs whose frames are not read to the end, and when to try next

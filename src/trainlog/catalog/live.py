@@ -22,6 +22,7 @@ from trainlog.catalog.notes import Notes
 from trainlog.catalog.run_info import row_of
 from trainlog.catalog.store import Entry
 from trainlog.errors import LogNotFound, TrainlogError
+from trainlog.find_logs import distinct_ends
 from trainlog.storage.location import RemotePath
 
 __all__ = ["LiveCatalog", "LiveRun"]
@@ -245,11 +246,9 @@ class LiveCatalog:
 
 def _names(paths: Iterable[Path]) -> dict[Path, str]:
     """The names of *paths*, with as many folders above them as tell all of them apart."""
-    parts = {path: [*(one.name for one in reversed(path.parents)), path.name] for path in paths}
-    depth, different = 1, len(set(map(tuple, parts.values())))
-    while len({tuple(one[-depth:]) for one in parts.values()}) < different:
-        depth += 1
-    return {path: "/".join(one[-depth:]).lstrip("/") for path, one in parts.items()}
+    paths = list(paths)
+    ends = distinct_ends([[*(one.name for one in reversed(path.parents)), path.name] for path in paths])
+    return {path: "/".join(end).lstrip("/") for path, end in zip(paths, ends, strict=True)}
 
 
 def _is_inside(path: Path, root: Path) -> bool:

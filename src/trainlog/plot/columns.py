@@ -9,8 +9,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.axis_values import owners_of
 from trainlog.codec import Reader
 from trainlog.conventions import RANK, Conventions
+from trainlog.environment_rows import environment_numbers
 from trainlog.model import Kind
 from trainlog.plot.axes import Floats
 from trainlog.scan import Scan
@@ -90,6 +92,12 @@ class Columns:
         """The position of each frame among those of all kinds: int64, shape (rows,)."""
         batches = self._reader.scan(Scan(kinds=self.kind, columns=(), on_damage="ignore"))
         return np.concatenate([batch.order for batch in batches])[: self.table.rows]
+
+    @cached_property
+    def owners(self) -> npt.NDArray[np.int64] | None:
+        """The environment of each frame as a number; None if it is the same in all, see `without_restarts`."""
+        keys = [key for key in (*self._conventions.keys["env"], RANK) if key in self.table]
+        return owners_of(environment_numbers(self.table[key]) for key in keys)
 
     def is_number(self, key: str) -> bool:
         """Whether the column holds single numbers; see `Conventions.is_numeric`."""

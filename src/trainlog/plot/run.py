@@ -22,7 +22,6 @@ from trainlog.axis_values import (
     continued,
     episodes_by_starts,
     is_added_up,
-    owners_of,
     places_by_time,
     places_of_events,
     without_restarts,
@@ -32,6 +31,7 @@ from trainlog.conventions import EPISODE_START, RANK, AxisKey, AxisName, Convent
 from trainlog.environment_rows import dense_table, episode_marks, last_environment, steps_by_environment, together
 from trainlog.episode_summary import is_summary
 from trainlog.errors import PlotError
+from trainlog.find_logs import distinct_ends
 from trainlog.model import Kind, Variable
 from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.columns import Columns, matches
@@ -260,31 +260,20 @@ class Run:
         if found.key:
             numbers = columns.numbers(found.key) * found.factor
             is_counter = is_added_up(self.conventions, kind, found)
-            return without_restarts(numbers, self._owners(kind)) if is_counter else numbers
+            return without_restarts(numbers, columns.owners) if is_counter else numbers
         time = columns.table.time
         if name == "time":
             return time
         return episodes_by_starts(self.episode_starts, time)
-
-    def _owners(self, kind: Kind) -> npt.NDArray[np.int64] | None:
-        """The environment of each frame as a number, if there are several; see `without_restarts`."""
-        table = self.columns(kind).table
-        if RANK not in table and self.conventions.find("env", table) is None:
-            return None
-        owners = np.zeros(table.rows, np.int64)
-        for number, parts in enumerate(steps_by_environment(table, np.arange(table.rows), self.conventions).values()):
-            for part in parts:
-                if part.place is None:  # a frame of one environment
-                    owners[part.places] = number
-        return owners_of([owners])
 
     def is_added_up(self, kind: Kind, name: AxisName) -> bool:
         """Whether the axis is a counter that restarts with each episode and was made monotonic."""
         found = self._axis_key(kind, name)
         if found is None or not is_added_up(self.conventions, kind, found):
             return False
-        numbers = self.columns(kind).numbers(found.key)
-        return without_restarts(numbers, self._owners(kind)) is not numbers
+        columns = self.columns(kind)
+        numbers = columns.numbers(found.key)
+        return without_restarts(numbers, columns.owners) is not numbers
 
     def points(self, metric: Metric, name: AxisName) -> dict[str, tuple[Floats, Floats]]:
         """The metric as (x, y), both float64 of shape (n,), without frames that lack the metric or the axis.
@@ -427,10 +416,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     parts = [[*path.parent.parts, stem] for path, stem in zip(paths, stems, strict=True)]
     if len(set(paths)) > 1 and len(set(stems)) == 1:
         parts = [[*path.parent.parts] for path in paths]  # all files have the same name, such as run.flog
-    depth, different = 1, len({tuple(one) for one in parts})
-    while len({tuple(one[-depth:]) for one in parts}) < different:
-        depth += 1
-    return ["/".join(one[-depth:]).removeprefix("/") for one in parts]  # the root, "/", needs only one slash
+    return ["/".join(end).removeprefix("/") for end in distinct_ends(parts)]  # the root, "/", needs only one slash
 
 
 def log_name(path: Path) -> str:
